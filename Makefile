@@ -1,0 +1,50 @@
+# Everything a newcomer or CI runs. `make help` explains each target.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SECONDS_ ?= $(if $(filter command line,$(origin SECONDS)),$(SECONDS),)
+STAMP := $(VENV)/.locked
+
+help: ## Show what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
+	@echo "Setting up $(VENV) from requirements-dev.lock …"
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: sudo apt install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP) ## Make the virtual environment from the lock file
+
+pbx: $(STAMP) ## Provision a real Asterisk under .cache/ (once; no root needed)
+	@$(BIN)/python -m tests.pbx.provision
+
+demo: $(STAMP) ## A small call centre on a real Asterisk, live in this terminal (make demo SECONDS=40 ends by itself)
+	@$(BIN)/python -m tests.demo $(if $(SECONDS_),--seconds $(SECONDS_))
+
+test: $(STAMP) pbx ## All tests: pure, on recorded streams, and against the real Asterisk
+	@$(BIN)/pytest
+
+check: $(STAMP) ## Format, lint, types, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory test
+
+format: $(STAMP) ## Format and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Recompute both lock files from pyproject.toml
+	@$(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install --quiet uv
+	@.cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q pyproject.toml -o requirements.lock
+	@.cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and caches (the unpacked PBX too)
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+.PHONY: help setup pbx demo test check format lock clean
