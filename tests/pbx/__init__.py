@@ -1,0 +1,1 @@
+"""Helpers that run a real Asterisk for the tests."""
