@@ -1,0 +1,466 @@
+"""What is true: the frozen outcomes of the core, one type for each part of the data dictionary.
+
+A part (`Call`, `Leg`, `QueueStay`, `Attempt`, `Talk`, `Transfer`, `Recording`, `AwayEpisode`, `Fault`, `WorkItem`)
+is always sent whole, as it stands after the event, so a sink may keep the last one of each id and drop the
+others: every fact is idempotent by its `key`. A sink that counts looks for the fact that carries the end
+(`ended_at`, `left_at`, `outcome`), which comes exactly once a part, save after a replay.
+
+Instants are seconds since the Unix epoch (UTC) on the PBX's clock, durations are seconds; both are floats.
+They become aware datetimes only at the edges (database, JSON, pages).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+FactKey = tuple[str, str]
+
+
+class Direction(StrEnum):
+    """Where the call came from, seen from the PBX."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+
+
+class Disposition(StrEnum):
+    """How a whole call ended."""
+
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    VOICEMAIL = "voicemail"
+    LEFT_MENU = "left_menu"
+    UNKNOWN = "unknown"
+
+
+class StayOutcome(StrEnum):
+    """How one pass through one queue ended."""
+
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+    TIMEOUT = "timeout"
+    LEFT_BY_KEY = "left_by_key"
+    EMPTY = "empty"
+    JOIN_EMPTY = "join_empty"
+    FULL = "full"
+    WITHDRAWN = "withdrawn"
+    TRANSFERRED_OUT = "transferred_out"
+    UNKNOWN = "unknown"
+
+
+class AttemptOutcome(StrEnum):
+    """How one ringing of one member ended."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+class EndedBy(StrEnum):
+    """Who ended the call."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+    SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+
+class Quality(StrEnum):
+    """How much of the record was seen as it happened."""
+
+    COMPLETE = "complete"
+    GAPPED = "gapped"
+    FROM_BOOKS = "from_books"
+
+
+class State(StrEnum):
+    """An agent's state; exactly one holds at any instant."""
+
+    LOGGED_OUT = "logged_out"
+    AVAILABLE = "available"
+    RINGING = "ringing"
+    ON_CALL = "on_call"
+    WRAP_UP = "wrap_up"
+    AWAY = "away"
+    UNREACHABLE = "unreachable"
+
+
+class Cause(StrEnum):
+    """Who or what changed an agent's state."""
+
+    AGENT = "agent"
+    LEAD = "lead"
+    RULE = "rule"
+    DEVICE = "device"
+    PBX = "pbx"
+    LINK_LOST = "link_lost"
+
+
+class FaultKind(StrEnum):
+    """What was broken between a fault's begin and its end."""
+
+    LINK = "link"
+    PBX_RESTART = "pbx_restart"
+    OVERFLOW = "overflow"
+    DATABASE = "database"
+    PUBLISH = "publish"
+
+
+class RejectReason(StrEnum):
+    """Why something that came from the PBX was not taken."""
+
+    MALFORMED = "malformed"
+    MISSING_HEADER = "missing_header"
+    BAD_VALUE = "bad_value"
+    UNKNOWN_CHANNEL = "unknown_channel"
+    TOO_LONG = "too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One contact from its first channel to its last hangup."""
+
+    id: str  # "<pbx>-<uniqueid of the first channel>"
+    pbx: str
+    direction: Direction
+    caller_number: str
+    caller_name: str
+    dialed_number: str
+    started_at: float
+    answered_at: float | None = None  # first human or queue member
+    ended_at: float | None = None
+    disposition: Disposition | None = None  # None while the call lives
+    ended_by: EndedBy | None = None
+    hangup_cause: int | None = None  # Q.850
+    quality: Quality = Quality.COMPLETE
+    merged_into: str | None = None  # id of the older call this one turned out to be a part of
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("call", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One channel that took part in a call."""
+
+    id: str  # "<pbx>-<uniqueid>"
+    call_id: str
+    pbx: str
+    uniqueid: str
+    linkedid: str
+    channel: str  # full channel name, e.g. PJSIP/1001-0000002a
+    device: str  # channel name without its serial, e.g. PJSIP/1001
+    number: str
+    agent: str | None
+    dialed: bool  # True when the PBX rang it, False when it came in by itself
+    started_at: float
+    ring_started_at: float | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    dial_status: str | None = None  # first DialEnd: ANSWER, BUSY, NOANSWER, CANCEL, CONGESTION, CHANUNAVAIL
+    hangup_cause: int | None = None  # Q.850
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("leg", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStay:
+    """One pass of a call through one queue."""
+
+    id: str  # "<pbx>-<uniqueid of the waiting channel>/q<n>"
+    call_id: str
+    pbx: str
+    ordinal: int  # 1 for the first queue this channel joined
+    queue: str
+    uniqueid: str  # the waiting channel
+    joined_at: float
+    position: int | None = None  # on joining
+    answered_at: float | None = None  # DialEnd ANSWER of the member who got the call
+    left_at: float | None = None
+    outcome: StayOutcome | None = None  # None while it waits
+    wait: float | None = None  # joined to answered, or to left
+    agent: str | None = None  # who answered
+    book_wait: float | None = None  # AgentConnect.HoldTime
+    book_talk: float | None = None  # AgentComplete.TalkTime
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("queue_stay", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One ringing of one member (or, outside a queue, of one agent's phone)."""
+
+    id: str  # "<pbx>-<uniqueid of the rung channel>/a"
+    call_id: str
+    pbx: str
+    stay_id: str | None
+    queue: str | None
+    agent: str | None
+    device: str
+    agent_state: State | None  # as the ringing began
+    agent_state_since: float | None
+    agent_reason: str | None  # why away, if away
+    started_at: float
+    ended_at: float | None = None
+    outcome: AttemptOutcome | None = None  # None while it rings
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("attempt", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One interval in which a party's device and the other side were bridged."""
+
+    id: str  # "<pbx>-<uniqueid of the party's channel>/t<n>"
+    call_id: str
+    pbx: str
+    queue: str | None  # the queue that brought the call, if one did
+    agent: str | None
+    device: str
+    started_at: float
+    ended_at: float | None = None
+    hold: float = 0.0  # seconds on hold inside
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("talk", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One transfer inside a call."""
+
+    id: str
+    call_id: str
+    pbx: str
+    kind: str  # blind, attended, half_finished
+    by: str
+    to: str
+    at: float
+    result: str
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("transfer", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording of a call."""
+
+    id: str
+    call_id: str
+    pbx: str
+    file: str
+    started_at: float
+    stopped_at: float | None = None
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("recording", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """An agent entered a state; it holds until the agent's next one."""
+
+    pbx: str
+    agent: str
+    name: str
+    device: str  # where the agent is logged in; "" when logged out
+    queues: tuple[str, ...]
+    state: State
+    since: float
+    reason: str  # enumerated: a pause reason while away, else ""
+    cause: Cause
+    previous: State | None = None
+    previous_since: float | None = None
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("agent_state", f"{self.pbx}-{self.agent}-{self.since:.6f}")
+
+
+@dataclass(frozen=True, slots=True)
+class AwayEpisode:
+    """From an agent's leaving to being available again, across re-pausing, reasons and queues."""
+
+    id: str  # "<pbx>-<agent>-<started_at>"
+    pbx: str
+    agent: str
+    reason: str  # the latest
+    started_at: float
+    warn_at: float
+    limit_at: float
+    warned_at: float | None = None
+    reported_at: float | None = None
+    logged_out_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("away_episode", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A floor rule was broken."""
+
+    id: str
+    pbx: str
+    kind: str  # away_limit
+    agent: str
+    at: float
+    detail: str
+    result: str | None = None  # logged_out, paused, deferred; None until carried out
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("incident", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something was broken, from when to when."""
+
+    id: str
+    kind: FaultKind
+    pbx: str
+    began_at: float
+    ended_at: float | None = None
+    detail: str = ""
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("fault", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """Something a person has to do; here: an after-hours call to follow up."""
+
+    id: str  # "<pbx>-<uniqueid>" of the call, so that making it twice makes one
+    pbx: str
+    kind: str  # after_hours_call
+    call_id: str
+    hotline: str
+    caller_number: str
+    created_at: float
+    result: str  # ringing, accepted, unanswered, abandoned, closed
+    accepted_by: str | None = None  # the number that took the call
+    accepted_at: float | None = None
+    state: str = "open"  # open, done
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("work_item", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as the PBX has it."""
+
+    pbx: str
+    name: str
+    strategy: str
+    wrap_up_seconds: float
+    max_waiting: int
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("queue", f"{self.pbx}-{self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The event stream of a PBX came up (and is in step again), or went down."""
+
+    pbx: str
+    up: bool
+    at: float
+    detail: str = ""
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("link", f"{self.pbx}-{self.at:.6f}")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person must be told now; never stored as the only trace of it."""
+
+    id: str
+    pbx: str
+    kind: str  # away_warning, away_limit, login_refused, fault_began, fault_ended
+    at: float
+    agent: str | None
+    text: str
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("notice", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something came from the PBX that could not be taken; counted and logged, never raised."""
+
+    pbx: str
+    reason: RejectReason
+    at: float
+    detail: str
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("rejected", f"{self.pbx}-{self.at:.6f}-{self.reason}")
+
+
+Fact = (
+    Call
+    | Leg
+    | QueueStay
+    | Attempt
+    | Talk
+    | Transfer
+    | Recording
+    | AgentState
+    | AwayEpisode
+    | Incident
+    | Fault
+    | WorkItem
+    | Queue
+    | Link
+    | Notice
+    | Rejected
+)
