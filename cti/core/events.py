@@ -96,6 +96,7 @@ class DialBegan:
     source: str
     uniqueid: str  # the rung channel
     dialed: str  # DialString
+    queue_status: str  # of the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -542,7 +543,9 @@ def _hangup(m: Message, at: float) -> Event:
 
 
 def _dial_begin(m: Message, at: float) -> Event:
-    return DialBegan(at, m.get("Uniqueid", ""), _must(m, "DestUniqueid"), _text(m, "DialString"))
+    return DialBegan(
+        at, m.get("Uniqueid", ""), _must(m, "DestUniqueid"), _text(m, "DialString"), _queue_status(m)
+    )
 
 
 def _dial_end(m: Message, at: float) -> Event:
