@@ -1,0 +1,111 @@
+r"""AMI bytes to messages, purely: cut into frames, look at the name, decode the whole message at once.
+
+A frame ends at `\r\n\r\n`, searched in bytes, so a character that two reads split survives. Whatever comes in,
+nothing here raises and memory stays bounded by `max_frame`. The first line decides whether a frame is wanted at
+all (`event_name`); only wanted ones are worth a `decode`.
+"""
+
+_END = b"\r\n\r\n"
+_GREETING = b"Asterisk Call Manager/"
+_GREETING_LONGEST = 256  # bytes; a peer that sends more without a line end is not greeting us
+_EVENT = b"Event: "
+_VARIABLE = "ChanVariable"
+
+MAX_FRAME = 65_536  # bytes; the largest event of Asterisk is well below
+
+
+class Framer:
+    """Cuts a byte stream into frames; the same stream gives the same frames, however it is chunked.
+
+    Attributes:
+        greeting: the line with which Asterisk opens a connection, "" before it came (or if it never did).
+        oversize: frames thrown away because they were longer than `max_frame` bytes.
+    """
+
+    __slots__ = ("_greeted", "_max_frame", "_rest", "_skipping", "greeting", "oversize")
+
+    def __init__(self, max_frame: int = MAX_FRAME) -> None:
+        self.greeting = ""
+        self.oversize = 0
+        self._max_frame = max_frame
+        self._rest = b""  # the unfinished frame
+        self._greeted = False
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the bytes of one read and return the frames they complete, without their blank line."""
+        if self._rest:
+            data = self._rest + data
+        if not self._greeted:
+            data = self._take_greeting(data)
+        if self._skipping:
+            data = self._skip(data)
+        frames = data.split(_END)
+        self._rest = frames.pop()
+        if len(data) > self._max_frame:
+            frames = self._drop_oversize(frames)
+        return [frame for frame in frames if frame]
+
+    def _take_greeting(self, data: bytes) -> bytes:
+        head = data[:_GREETING_LONGEST]
+        if not head.startswith(_GREETING) and not _GREETING.startswith(head):
+            self._greeted = True
+            return data
+        line, end, _ = head.partition(b"\r\n")
+        if end:
+            self._greeted = True
+            self.greeting = line.decode("utf-8", "replace")
+            return data[len(line) + len(end) :]
+        self._greeted = len(head) == _GREETING_LONGEST
+        return data
+
+    def _drop_oversize(self, frames: list[bytes]) -> list[bytes]:
+        kept = [frame for frame in frames if len(frame) <= self._max_frame]
+        self.oversize += len(frames) - len(kept)
+        # Its last three bytes may be the beginning of the blank line.
+        if len(self._rest) > self._max_frame + len(_END) - 1:
+            self.oversize += 1
+            self._skipping = True
+            self._rest = self._rest[-(len(_END) - 1) :]
+        return kept
+
+    def _skip(self, data: bytes) -> bytes:
+        """Throw away the rest of an oversize frame, already counted."""
+        _, end, rest = data.partition(_END)
+        if not end:
+            return data[-(len(_END) - 1) :]
+        self._skipping = False
+        return rest
+
+
+def event_name(frame: bytes) -> str:
+    """Name of the event in this frame by its first line alone, "" for a response or anything else."""
+    if not frame.startswith(_EVENT):
+        return ""
+    end = frame.find(b"\r\n", len(_EVENT))
+    return str(frame[len(_EVENT) : end if end >= 0 else len(frame)], "utf-8", "replace")
+
+
+def decode(frame: bytes) -> dict[str, str]:
+    """Header to value of one whole frame.
+
+    `ChanVariable: NAME=v` stands under `ChanVariable/NAME`, with a prefix (`DestChanVariable/NAME`) where it had
+    one. Of other repeated headers the first wins. Bytes that are no UTF-8, and NULs (no database takes them),
+    become U+FFFD. Lines without a colon are left out.
+    """
+    text = str(frame, "utf-8", "replace")
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    message: dict[str, str] = {}
+    for line in text.split("\r\n"):
+        name, colon, value = line.partition(": ")
+        if not colon:
+            name, colon, value = line.partition(":")
+            if not colon:
+                continue
+        if "=" in value and name.endswith(_VARIABLE):
+            variable, _, value = value.partition("=")
+            name = f"{name}/{variable}"
+        if name not in message:
+            message[name] = value
+    return message
