@@ -17,6 +17,7 @@ Local times that a change of the clock skips or repeats are taken as zoneinfo ta
 the instant the skipped one would have been.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -69,11 +70,17 @@ __all__ = [
     "format_spans",
     "hours_of",
     "local_date",
+    "number_allowed",
     "parse_minutes",
     "parse_spans",
     "resolve",
+    "rotations_named",
     "segments",
+    "usable",
 ]
+
+
+_NUMBER = re.compile(r"\+?[0-9]{3,20}")  # what a row can carry, whatever else is allowed
 
 
 class DutyKind(StrEnum):
@@ -165,7 +172,7 @@ def segments(roster: Roster, hotline: str, day: date) -> tuple[Duty, ...]:
     first, last = _day_bounds(roster, day)
     cuts = sorted({cut for cut in _cuts(roster, hotline, day) if first < cut < last} | {first, last})
     merged: list[Duty] = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         duty = replace(decide(roster, hotline, start), start=start, end=end)
         if merged and replace(merged[-1], start=start, end=end) == duty:
             merged[-1] = replace(merged[-1], end=end)
@@ -318,8 +325,9 @@ def usable(roster: Roster, person: Person) -> bool:
 
 def number_allowed(roster: Roster, number: str) -> bool:
     """Whether a number may be dialled: it matches the allowed pattern and is not one of the hotlines' own."""
-    own = (number in line.numbers for line in roster.hotlines)
-    return re.fullmatch(roster.allowed, number) is not None and not any(own)
+    if _NUMBER.fullmatch(number) is None or re.fullmatch(roster.allowed, number) is None:
+        return False
+    return not any(number in line.numbers for line in roster.hotlines)
 
 
 def _override_at(roster: Roster, hotline: str, at: float) -> Override | None:
