@@ -83,31 +83,31 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
 
 
 def _explain(detail: ErrorDetails, root: type[BaseModel]) -> Problem:
-    loc, context = detail["loc"], detail.get("ctx", {})
+    loc, context, value = detail["loc"], detail.get("ctx", {}), detail["input"]
     key = dotted(loc)
     match detail["type"]:
         case "cti":
-            return Problem(
-                key, context.get("shown", shown(detail["input"])), context["cure"], context["wrong"]
-            )
+            return Problem(key, context.get("shown", shown(value)), context["cure"], context["wrong"])
         case "missing" if loc[-1] == "secret":
-            return Problem(
-                f"{key}_file", "", 'write secret_file = "path" or secret_env = "NAME"', "is missing"
-            )
+            cure = 'write secret_file = "path" or secret_env = "NAME"'
+            return Problem(f"{key}_file", "", cure, "is missing")
         case "missing":
             return Problem(key, "", _example(key, _field(root, loc)), "is missing")
         case "extra_forbidden":
-            return _unknown_key(loc, detail["input"], root)
+            return _unknown_key(loc, value, root)
         case "literal_error":
             expected = str(context["expected"]).replace("'", '"')
-            hint = alike(str(detail["input"]), re.findall(r'"([^"]*)"', expected))
-            return Problem(
-                key, shown(detail["input"]), f"write {expected}. {hint}".rstrip(". "), "is not known"
-            )
-    wrong = detail["msg"][:1].lower() + detail["msg"][1:]
-    return Problem(
-        key, shown(detail["input"]), _example(key, _field(root, loc)), wrong.removeprefix("input ")
-    )
+            hint = alike(str(value), re.findall(r'"([^"]*)"', expected))
+            return Problem(key, shown(value), f"write {expected}. {hint}".rstrip(". "), "is not known")
+    return _wrong_kind(detail, root)
+
+
+def _wrong_kind(detail: ErrorDetails, root: type[BaseModel]) -> Problem:
+    key, table = dotted(detail["loc"]), _model(root, detail["loc"])
+    wrong = "must be a table" if table else detail["msg"].removeprefix("Input ")
+    # A word where a table with secrets belongs may be the secret itself.
+    value = HIDDEN if table and _holds_secrets(table) else shown(detail["input"])
+    return Problem(key, value, _example(key, _field(root, detail["loc"])), wrong[:1].lower() + wrong[1:])
 
 
 def _unknown_key(loc: tuple[int | str, ...], value: object, root: type[BaseModel]) -> Problem:

@@ -5,7 +5,6 @@ the database. Durations are seconds (floats); paths are absolute. Secrets come f
 never from the text, and never show in a repr or an error.
 """
 
-import copy
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,7 +87,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 def parse(text: dict[str, Any], base: Path, environ: Mapping[str, str]) -> Settings:
     """Turn parsed TOML into settings; `base` is where relative paths start. Raises ConfigError."""
-    raw = copy.deepcopy(text)
+    raw = _copied(text)
     for section in _SECTIONS:
         raw.setdefault(section, {})
     raw.setdefault("data_dir", "var")
@@ -106,6 +105,11 @@ def parse(text: dict[str, Any], base: Path, environ: Mapping[str, str]) -> Setti
     if problems or settings is None:
         raise ConfigError(problems)
     return settings
+
+
+def _copied(table: dict[str, Any]) -> dict[str, Any]:
+    """Copy a table so that no two keys share one, as TOML text would have it."""
+    return {key: _copied(value) if isinstance(value, dict) else value for key, value in table.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

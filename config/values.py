@@ -14,7 +14,8 @@ from pydantic_core import PydanticCustomError
 from config.problems import HIDDEN, Problem, dotted, shown
 
 _DURATION = re.compile(
-    r"(?:(?P<d>\d{1,6})d)?\s*(?:(?P<h>\d{1,6})h)?\s*(?:(?P<m>\d{1,7})m)?\s*(?:(?P<s>\d{1,9}(?:\.\d{1,6})?)s)?"
+    r"(?:(?P<d>\d{1,6})d)?\s*(?:(?P<h>\d{1,6})h)?\s*(?:(?P<m>\d{1,7})m)?\s*(?:(?P<s>\d{1,9}(?:\.\d{1,6})?)s)?",
+    re.ASCII,
 )
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _LONGEST_DURATION = 366 * 86400.0
