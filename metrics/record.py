@@ -1,0 +1,116 @@
+"""The metrics sink: facts go in as they happen, Prometheus' text comes out at the scrape.
+
+Everything runs on one thread (the event loop's): `take` and `metrics_text` never wait and never raise on facts.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from cti.core import facts as c
+from metrics import families as f
+from metrics.agents import AgentSeries
+from metrics.calls import CallSeries, HealthSeries
+from metrics.queues import QueueSeries
+from metrics.series import Tally
+from metrics.sources import Sources
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """Counts facts and exports them on `registry`.
+
+    `service_level` are thresholds in seconds by queue name, `default_service_level` is for the others. `now` gives
+    epoch seconds (in a replay: the replayed clock); state seconds count from the moment of construction. Series of
+    the PBXs named beforehand exist at once, those of others from their first fact on. `max_names` is how many agents,
+    queues and hotlines get series of their own; those beyond share the label `other`.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        service_level: Mapping[str, float],
+        now: Callable[[], float],
+        default_service_level: float = 20.0,
+        pbxs: Iterable[str] = (),
+        sources: Sources | None = None,
+        max_names: int = 2_000,
+    ) -> None:
+        self._registry = registry
+        self._now = now
+        self._sources = sources or Sources()
+        self._overflow = Tally()
+        self._agents = AgentSeries(now(), max_names, self._overflow)
+        self._queues = QueueSeries(service_level, default_service_level, max_names, self._overflow)
+        self._calls = CallSeries(max_names, self._overflow)
+        self._health = HealthSeries()
+        self._table = self._counters()
+        self._known: set[str] = set()
+        for pbx in pbxs:
+            self._know(pbx)
+        registry.register(self)
+
+    def _know(self, pbx: str) -> None:
+        self._known.add(pbx)
+        self._calls.know(pbx)
+        self._health.know(pbx)
+
+    def take(self, facts: Iterable[c.Fact]) -> None:
+        """Count these facts; one that is sent again changes nothing."""
+        for fact in facts:
+            if fact.pbx not in self._known:
+                self._know(fact.pbx)
+            for count in self._table.get(type(fact), ()):
+                count(fact)
+
+    def _counters(self) -> dict[type[c.Fact], tuple[Callable[[Any], None], ...]]:
+        """Who counts which fact; legs, recordings and notices are not exported."""
+        agents, queues, calls, health = self._agents, self._queues, self._calls, self._health
+        return {
+            c.AgentState: (agents.state,),
+            c.AwayEpisode: (agents.away,),
+            c.Incident: (agents.incident,),
+            c.Attempt: (agents.attempt, queues.attempt),
+            c.QueueStay: (queues.stay,),
+            c.Talk: (queues.talk,),
+            c.Queue: (queues.queue,),
+            c.Call: (calls.call,),
+            c.Transfer: (calls.transfer,),
+            c.WorkItem: (calls.work_item,),
+            c.Fault: (health.fault,),
+            c.Rejected: (health.rejected,),
+            c.Link: (agents.link, queues.link, health.link),
+        }
+
+    def reconciled(
+        self, pbx: str, *, checked: int, mismatches: Mapping[str, int], bad_lines: int = 0
+    ) -> None:
+        """Add the outcome of one comparison with the PBX's books (`Report.by_reason()` names every reason)."""
+        self._health.reconciled(pbx, checked, mismatches, bad_lines)
+
+    def state_seconds(self) -> Mapping[tuple[str, str], Mapping[c.State, float]]:
+        """State seconds by (PBX, agent) until now; sum them, then `metrics.formulas.occupancy`."""
+        return self._agents.seconds(self._now())
+
+    def describe(self) -> Iterator[Metric]:
+        """The names this collector may produce."""
+        return (family.empty() for family in f.ALL)
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything, as it stands now."""
+        now = self._now()
+        yield from self._agents.collect(now)
+        yield from self._queues.collect(self._agents.members())
+        yield from self._calls.collect()
+        yield from self._health.collect()
+        yield from self._sources.collect()
+        yield f.OVERFLOW.filled(self._overflow)
+
+    def metrics_text(self) -> bytes:
+        """The exposition in Prometheus' text format (`CONTENT_TYPE`)."""
+        return generate_latest(self._registry)
