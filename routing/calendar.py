@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-import chinese_calendar
 from chinese_calendar import constants
+
+LIBRARY_YEARS = range(min(constants.holidays).year, max(constants.holidays).year + 1)
+"""Years the shipped official table knows."""
 
 _SATURDAY = 5
 
@@ -86,11 +88,6 @@ def calendar_of(days: Iterable[OwnDay]) -> Calendar:
     return Calendar(company, official, frozenset(day.year for day in official))
 
 
-def library_years() -> range:
-    """Years the shipped official table knows."""
-    return range(min(constants.holidays).year, max(constants.holidays).year + 1)
-
-
 def lookup(calendar: Calendar, day: date) -> Day | Missing:
     """Kind of a local date, or `Missing` when its year has no official table and no own row names the date."""
     own = calendar.company.get(day)
@@ -101,7 +98,7 @@ def lookup(calendar: Calendar, day: date) -> Day | Missing:
         return Day(day, row.kind, DayReason.OFFICIAL_ROW, row.name)
     if day.year in calendar.official_years:
         return _by_weekday(day, verified=True)
-    if day.year in library_years():
+    if day.year in LIBRARY_YEARS:
         return _from_library(day)
     return Missing(day.year)
 
@@ -113,15 +110,14 @@ def day_of(calendar: Calendar, day: date) -> Day:
 
 
 def _covered(calendar: Calendar, year: int) -> bool:
-    return year in calendar.official_years or year in library_years()
+    return year in calendar.official_years or year in LIBRARY_YEARS
 
 
 def _from_library(day: date) -> Day:
-    off, name = chinese_calendar.get_holiday_detail(day)
-    if name is None:
-        return _by_weekday(day, verified=True)
-    kind = DayKind.DAY_OFF if off else DayKind.WORKDAY
-    return Day(day, kind, DayReason.OFFICIAL_TABLE, str(name))
+    for table, kind in ((constants.workdays, DayKind.WORKDAY), (constants.holidays, DayKind.DAY_OFF)):
+        if day in table:
+            return Day(day, kind, DayReason.OFFICIAL_TABLE, str(table[day]))
+    return _by_weekday(day, verified=True)
 
 
 def _by_weekday(day: date, *, verified: bool) -> Day:

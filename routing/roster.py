@@ -17,6 +17,7 @@ Local times that a change of the clock skips or repeats are taken as zoneinfo ta
 the instant the skipped one would have been.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator
@@ -212,8 +213,13 @@ def _epoch(at: float | datetime) -> float:
 
 def _instant(roster: Roster, day: date, minutes: int) -> float:
     """Epoch seconds of a local time of day."""
+    return _instant_in(roster.timezone, day, minutes)
+
+
+@functools.lru_cache(maxsize=8192)
+def _instant_in(timezone: str, day: date, minutes: int) -> float:
     local = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minutes)
-    return local.replace(tzinfo=ZoneInfo(roster.timezone)).timestamp()
+    return local.replace(tzinfo=ZoneInfo(timezone)).timestamp()
 
 
 def _day_bounds(roster: Roster, day: date) -> tuple[float, float]:
