@@ -1,0 +1,58 @@
+"""The store: a sink for facts, and what reads them back. `open_store` is the way in."""
+
+from types import TracebackType
+from typing import Self
+
+from store.engine import Database, make_file, parse_url
+from store.errors import StoreError
+from store.migrations import upgrade
+from store.people import People
+from store.writer import Trouble, Writer
+
+__all__ = ["Store", "StoreError", "open_store"]
+
+
+class Store:
+    """One open database: `writer` takes facts, `queries` reads them, `people` holds who works and when."""
+
+    def __init__(self, database: Database, *, on_trouble: Trouble | None = None) -> None:
+        self._database = database
+        self.url = database.url.render_as_string(hide_password=True)
+        self.engine = database.writing
+        self.writer = Writer(database.writing, database.url, on_trouble=on_trouble)
+        self.people = People(database)
+
+    async def close(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a shutdown has one deadline
+        """Write what waits and close every connection.
+
+        Raises:
+            StoreError: something could not be written within `timeout` seconds.
+        """
+        try:
+            await self.writer.close(timeout)
+        finally:
+            await self._database.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def open_store(url: str, *, on_trouble: Trouble | None = None) -> Store:
+    """Open a database, made and migrated as needed.
+
+    Args:
+        url: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
+        on_trouble: see `store.writer.Writer`.
+
+    Raises:
+        StoreError: it cannot be opened or migrated; the text says what to do.
+    """
+    parsed = parse_url(url)
+    make_file(parsed)
+    await upgrade(parsed)
+    return Store(Database(parsed), on_trouble=on_trouble)

@@ -1,0 +1,41 @@
+"""Schema changes, one revision a file, shipped with the program and run by it at every start."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, text
+
+from store.engine import DATABASE_ERRORS, make_engine, translated
+
+_LOCK = 0x637469  # any number that two starting daemons agree on
+
+
+async def upgrade(url: URL, revision: str = "head") -> None:
+    """Bring the database to the newest schema, in one transaction; does nothing when it is there already.
+
+    Raises:
+        StoreError: the database cannot be reached, or a revision failed; nothing was changed then.
+    """
+    engine = make_engine(url, write=True, pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_run, revision)
+    except DATABASE_ERRORS as error:
+        raise translated(error, url) from error
+    finally:
+        await engine.dispose()
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration without a file; `connection` has to be in a transaction of the caller's."""
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent))
+    made.attributes["connection"] = connection
+    return made
+
+
+def _run(connection: Connection, revision: str) -> None:
+    if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE keeps a second starter out
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    command.upgrade(config(connection), revision)

@@ -1,0 +1,179 @@
+"""How a connection to the database is made: URL, pragmas, transactions, and errors in our words.
+
+SQLite runs in WAL mode, where readers never wait for the writer nor the writer for them. `synchronous=NORMAL`: a
+commit is in the operating system's hands before it returns, so a killed daemon loses nothing; only a power cut can
+take the last commits back (never corrupt the file), and those the PBX's books give back. FULL would cost one disk sync
+for each batch.
+
+The driver's own transaction handling is off: a transaction begins with our BEGIN, so a read is one snapshot and a
+write takes the lock at once (`BEGIN IMMEDIATE`) instead of failing half-way.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from store.errors import StoreError
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+_BUSY_MS = 2_000  # how long one statement waits for another process's lock before it fails and is retried
+_WAL_KEPT = 64 * 1024 * 1024  # bytes to which the WAL file is cut back after a burst
+
+
+def parse_url(url: str) -> URL:
+    """The URL with an asynchronous driver.
+
+    Raises:
+        StoreError: not a URL, not a database we know, or an SQLite database that is no file.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            f"database.url {url.partition(':')[0]!r}: is not a database URL; "
+            "write for example sqlite+aiosqlite:///var/cti.sqlite3"
+        ) from None
+    driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
+    if driver not in _DRIVERS.values():
+        raise StoreError(
+            f"database.url: {parsed.drivername!r} is not supported; use sqlite+aiosqlite or postgresql+asyncpg"
+        )
+    parsed = parsed.set(drivername=driver)
+    name = parsed.database or ""
+    if parsed.get_backend_name() == "sqlite" and (name in {"", ":memory:"} or name.startswith("file:")):
+        raise StoreError(f"database.url: {name!r} is not a file; write sqlite+aiosqlite:///var/cti.sqlite3")
+    return parsed
+
+
+def make_engine(url: URL, *, write: bool, pool_size: int = 5) -> AsyncEngine:
+    """An engine whose transactions write (they take SQLite's lock at once), or may only read.
+
+    Raises:
+        StoreError: the driver is not installed.
+    """
+    sqlite = url.get_backend_name() == "sqlite"
+    try:
+        engine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=not sqlite
+        )
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"database.url: the driver for {url.drivername} is missing ({error}); install it beside this program"
+        ) from None
+    if sqlite:
+        _prepare_sqlite(engine, write=write)
+    return engine
+
+
+def make_file(url: URL) -> None:
+    """Create an SQLite file readable by its owner only (0600; its WAL files inherit that) in a directory of 0700.
+
+    A directory or file that is already there keeps its mode: it is the administrator's.
+
+    Raises:
+        StoreError: the directory or file cannot be made.
+    """
+    if url.get_backend_name() != "sqlite" or url.database is None:
+        return
+    path = Path(url.database)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"database.url: {path} cannot be opened ({error.strerror}); make {path.parent} writable for this user, or name another file"
+        ) from error
+
+
+def translated(error: BaseException, url: URL) -> StoreError:
+    """A library's error in our words; the URL is shown without its password."""
+    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    where = url.render_as_string(hide_password=True)
+    return StoreError(f"database {where}: {reason or type(error).__name__}; {_cure(reason)}")
+
+
+DATABASE_ERRORS = (SQLAlchemyError, OSError, TimeoutError)
+"""What a database call may raise; translate it with `translated`."""
+
+_CURES = {
+    "locked": "another program holds the database: end its transaction, then try again",
+    "readonly": "make the file and its directory writable for this user",
+    "unable to open": "make the file and its directory readable and writable for this user",
+    "full": "free space on the disk; what is waiting is written by itself then",
+    "not a database": "the file is something else: move it away, or name another file",
+    "malformed": "the file is damaged: stop, restore it from a backup, or recover it with `sqlite3 FILE .recover`",
+    "no such": "the tables are not there or too old: start once with `cti run`, which migrates them",
+    "constraint": "correct the row that was refused; nothing of this change was kept",
+}
+
+
+def _cure(reason: str) -> str:
+    for mark, cure in _CURES.items():
+        if mark in reason:
+            return cure
+    return "check that the database runs and can be reached with this URL"
+
+
+def _prepare_sqlite(engine: AsyncEngine, *, write: bool) -> None:
+    pragmas = (
+        f"busy_timeout={_BUSY_MS}",  # first: the next ones may meet a lock
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"journal_size_limit={_WAL_KEPT}",
+        "foreign_keys=ON",
+        f"query_only={'OFF' if write else 'ON'}",
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class Database:
+    """The two pools of one database: readers that cannot write, and a writing side that they never keep waiting."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.reading = make_engine(url, write=False)
+        self.writing = make_engine(url, write=True, pool_size=2)  # the writer's, and one for people's changes
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in one read transaction: everything read in it is of one moment. Raises StoreError."""
+        try:
+            async with self.reading.connect() as connection:
+                yield connection
+        except DATABASE_ERRORS as error:
+            raise translated(error, self.url) from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in one transaction, committed at the end or undone by an exception. Raises StoreError."""
+        try:
+            async with self.writing.begin() as connection:
+                yield connection
+        except DATABASE_ERRORS as error:
+            raise translated(error, self.url) from error
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.reading.dispose()
+        await self.writing.dispose()

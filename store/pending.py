@@ -1,0 +1,81 @@
+"""Pure: the facts that wait to be written, one of each key, bounded."""
+
+from asyncio import Future
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cti.core.facts import (
+    Attempt,
+    AwayEpisode,
+    Call,
+    Fact,
+    FactKey,
+    Fault,
+    Incident,
+    Leg,
+    QueueStay,
+    Recording,
+    Talk,
+    WorkItem,
+)
+
+KEPT: tuple[type[Any], ...] = (Incident, Fault, WorkItem, AwayEpisode)
+"""Never dropped: no book of the PBX could give them back."""
+
+_ENDS: dict[type[Any], str] = {
+    Call: "ended_at",
+    Leg: "ended_at",
+    Attempt: "ended_at",
+    Talk: "ended_at",
+    QueueStay: "left_at",
+    Recording: "stopped_at",
+}
+
+
+def is_over(fact: Fact) -> bool:
+    """Whether no later snapshot of this fact is to be expected."""
+    end = _ENDS.get(type(fact))
+    return end is None or getattr(fact, end) is not None
+
+
+@dataclass(slots=True)
+class Pending:
+    """Facts by key in order of arrival: the last one of each key wins."""
+
+    live: dict[FactKey, Fact] = field(default_factory=dict)
+    books: dict[FactKey, Fact] = field(default_factory=dict)  # written only where there is no row
+    waiters: list[Future[None]] = field(default_factory=list)  # to be told once all of it is durable
+
+    def __len__(self) -> int:
+        return len(self.live) + len(self.books)
+
+    def drop(self, count: int) -> int:
+        """Drop up to `count` facts that the PBX's books can give back; returns how many went.
+
+        What came from the books goes first (the next import brings it again), then parts that are over, then calls
+        that are over, then open ones: an open one is small change, for its next snapshot brings it back.
+        """
+        doomed: list[tuple[dict[FactKey, Fact], FactKey]] = []
+        for candidates in self._by_worth():
+            for where, key in candidates:
+                if len(doomed) >= count:
+                    break
+                doomed.append((where, key))
+        for where, key in doomed:
+            del where[key]
+        return len(doomed)
+
+    def _by_worth(self) -> Iterator[Iterator[tuple[dict[FactKey, Fact], FactKey]]]:
+        yield ((self.books, key) for key in self.books)
+        loose = [(key, fact) for key, fact in self.live.items() if not isinstance(fact, KEPT)]
+        over = [(key, isinstance(fact, Call)) for key, fact in loose if is_over(fact)]
+        yield ((self.live, key) for key, is_call in over if not is_call)
+        yield ((self.live, key) for key, is_call in over if is_call)
+        yield ((self.live, key) for key, fact in loose if not is_over(fact))
+
+    def put_back(self, older: "Pending") -> None:
+        """Take in what could not be written; what came since wins."""
+        self.live = older.live | self.live
+        self.books = older.books | self.books
+        self.waiters = older.waiters + self.waiters
