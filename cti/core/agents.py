@@ -1,0 +1,306 @@
+"""The agent machine of one PBX: queue membership, pauses, ringing and calls become exactly one state a person.
+
+The state is not stepped but derived: `_PRECEDENCE` is the whole machine, and the first row that holds wins. What
+feeds it: member events (login is membership in at least one queue; away is being paused in all of them) and the
+call machine's facts (attempts ring, legs are calls, a queue talk's end starts wrap-up).
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cti.core import events as ev
+from cti.core.away import AwayWatch, Presence
+from cti.core.commands import Command
+from cti.core.facts import AgentState, Attempt, AwayEpisode, Cause, Fact, Leg, State, Talk
+from cti.core.people import device_of_interface
+from cti.core.rules import Rules
+
+_UNREACHABLE_STATUS = frozenset({4, 5})  # device state invalid, unavailable
+_SAID = 3.0  # s in which a feature code explains a member event
+_CAUSE_BY_WORD = {"login": Cause.AGENT, "logout": Cause.AGENT, "pause": Cause.AGENT, "unpause": Cause.AGENT}
+
+
+@dataclass(slots=True)
+class _Member:
+    interface: str
+    device: str
+    paused: bool
+    reason: str
+    status: int
+    wrap_up: float
+    last_pause: float
+
+
+@dataclass(slots=True)
+class _Agent:
+    id: str
+    watch: AwayWatch
+    members: dict[str, _Member] = field(default_factory=dict)  # by queue
+    ringing: set[str] = field(default_factory=set)  # attempt ids
+    active: set[str] = field(default_factory=set)  # leg ids
+    queue_talks: set[str] = field(default_factory=set)  # talk ids that a queue brought
+    wrap_until: float = 0.0
+    told: AgentState | None = None
+    said_at: float = float("-inf")  # when the agent last used a feature code
+
+    def paused(self) -> bool:
+        return bool(self.members) and all(member.paused for member in self.members.values())
+
+    def unreachable(self) -> bool:
+        return all(member.status in _UNREACHABLE_STATUS for member in self.members.values())
+
+    def reason(self) -> str:
+        return next((member.reason for member in self.members.values() if member.paused), "")
+
+
+_PRECEDENCE: tuple[tuple[State, Callable[[_Agent, float], bool]], ...] = (
+    (State.LOGGED_OUT, lambda a, _: not a.members),
+    (State.ON_CALL, lambda a, _: bool(a.active)),
+    (State.RINGING, lambda a, _: bool(a.ringing)),
+    (State.AWAY, lambda a, _: a.paused()),
+    (State.UNREACHABLE, lambda a, _: a.unreachable()),
+    (State.WRAP_UP, lambda a, at: at < a.wrap_until),
+    (State.AVAILABLE, lambda _a, _at: True),
+)
+
+
+def _derive(agent: _Agent, at: float) -> State:
+    return next(state for state, holds in _PRECEDENCE if holds(agent, at))
+
+
+class Agents:
+    """All agents of one PBX, and who sits where (`cti.core.people.AgentBook`)."""
+
+    def __init__(self, pbx: str, rules: Rules) -> None:
+        self.pbx = pbx
+        self.rules = rules
+        self.names: dict[str, str] = {}  # agent id to the person's name, as the database has it
+        self._agents: dict[str, _Agent] = {}
+        self._devices: dict[str, str] = {}  # device to agent id
+        self._wrap_up: dict[str, float] = {}  # queue to seconds
+        self._changed: dict[str, Cause] = {}
+        self._next_due = math.inf  # never later than the first deadline
+        self._found = False  # what is being read was found on attaching, not seen happening
+        self._facts: list[Fact] = []
+        self._commands: list[Command] = []
+
+    # -- AgentBook
+
+    def agent_of(self, device: str) -> str | None:
+        """The agent logged in at this device, if one is."""
+        return self._devices.get(device)
+
+    def state_of(self, agent: str) -> tuple[State, float, str] | None:
+        """State, since when, and why."""
+        known = self._agents.get(agent)
+        if known is None or known.told is None:
+            return None
+        return known.told.state, known.told.since, known.told.reason
+
+    # -- input
+
+    def restore(self, states: Iterable[AgentState], episodes: Iterable[AwayEpisode]) -> None:
+        """Take up what was known before this process: the last state of each agent, and open away episodes."""
+        for state in states:
+            self._agent(state.agent).told = state
+        for episode in episodes:
+            self._agent(episode.agent).watch.episode = episode
+
+    def step(self, event: ev.Event) -> None:
+        """Take one event; what it made true is returned by `settle`."""
+        match event:
+            case ev.MemberSeen():
+                self._member_seen(event, None)
+            case ev.MemberRemoved():
+                self._member_removed(event.member, event.queue, None)
+            case ev.AgentSaid():
+                self._said(event)
+            case ev.CommandDone():
+                self._command_done(event)
+            case ev.Resynced():
+                self._resynced(event)
+
+    def take(self, facts: Iterable[Fact]) -> None:
+        """Take what the call machine found out within the same event."""
+        for fact in facts:
+            match fact:
+                case Attempt(agent=str(agent)):
+                    self._toggle(agent, self._agent(agent).ringing, fact.id, on=fact.outcome is None)
+                case Leg(agent=str(agent)):
+                    busy = fact.ended_at is None and (not fact.dialed or fact.answered_at is not None)
+                    self._toggle(agent, self._agent(agent).active, fact.id, on=busy)
+                case Talk(agent=str(agent), queue=str(queue)):
+                    self._queue_talk(self._agent(agent), fact, queue)
+
+    def settle(self, at: float) -> tuple[list[Fact], list[Command]]:
+        """Derive the state of every agent touched, or whose deadline has come, as of `at`."""
+        if at >= self._next_due:
+            self._wake_due(at)
+        for agent_id, cause in self._changed.items():
+            agent = self._agents[agent_id]
+            self._tell(agent, at, cause)
+            self._watch(agent, at)
+            self._next_due = min([self._next_due, *_deadlines(agent)])
+        self._changed.clear()
+        self._found = False
+        facts, commands = self._facts, self._commands
+        self._facts, self._commands = [], []
+        return facts, commands
+
+    def next_deadline(self) -> float | None:
+        """When `settle` must be called again even if nothing happens; at times a little early."""
+        return None if self._next_due == math.inf else self._next_due
+
+    def _wake_due(self, at: float) -> None:
+        self._next_due = math.inf
+        for agent in self._agents.values():
+            for when in _deadlines(agent):
+                if when <= at:
+                    self._changed.setdefault(agent.id, Cause.PBX)
+                else:
+                    self._next_due = min(self._next_due, when)
+
+    # -- members
+
+    def _agent(self, agent_id: str) -> _Agent:
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            agent = self._agents[agent_id] = _Agent(agent_id, AwayWatch(self.pbx, agent_id, self.rules.away))
+        return agent
+
+    def _member_seen(self, e: ev.MemberSeen, cause: Cause | None) -> None:
+        agent = self._agent(e.member)
+        device = device_of_interface(e.state_interface)
+        before = agent.members.get(e.queue)
+        reason = self._reason(e.reason) if e.paused else ""
+        member = _Member(e.interface, device, e.paused, reason, e.status, e.wrap_up, e.last_pause)
+        agent.members[e.queue] = member
+        self._devices[device] = agent.id
+        self._devices[device_of_interface(e.interface)] = agent.id
+        if before != member:
+            self._changed[agent.id] = cause or self._cause(agent, before, member, e.at)
+
+    def _reason(self, text: str) -> str:
+        return text if text in self.rules.pause_reasons else "other"
+
+    @staticmethod
+    def _cause(agent: _Agent, before: _Member | None, member: _Member, at: float) -> Cause:
+        if before is not None and before.paused == member.paused and before.reason == member.reason:
+            return Cause.DEVICE
+        if member.reason == "rule":
+            return Cause.RULE
+        return Cause.AGENT if at - agent.said_at <= _SAID else Cause.PBX
+
+    def _member_removed(self, agent_id: str, queue: str, cause: Cause | None) -> None:
+        agent = self._agents.get(agent_id)
+        if agent is None or agent.members.pop(queue, None) is None:
+            return
+        if not agent.members:
+            self._devices = {d: a for d, a in self._devices.items() if a != agent_id}
+        episode = agent.watch.episode
+        by_rule = episode is not None and episode.reported_at is not None
+        self._changed[agent_id] = cause or (Cause.RULE if by_rule else Cause.PBX)
+
+    def _said(self, e: ev.AgentSaid) -> None:
+        """A feature code explains the member event next to it, whichever came first."""
+        cause = _CAUSE_BY_WORD.get(e.action)
+        if cause is None or not e.agent:
+            return
+        agent = self._agent(e.agent)
+        agent.said_at = e.at
+        told = agent.told
+        if told is not None and told.cause is Cause.PBX and 0 <= e.at - told.since <= _SAID:
+            self._state(agent, told.state, told.since, told.reason, cause)
+
+    def _resynced(self, e: ev.Resynced) -> None:
+        self._found = True
+        for queue in e.queues:
+            self._wrap_up[queue.queue] = queue.wrap_up
+        known = set(self._agents)
+        there = {(member.member, member.queue) for member in e.members}
+        for agent in list(self._agents.values()):
+            for queue_name in [q for q in agent.members if (agent.id, q) not in there]:
+                self._member_removed(agent.id, queue_name, Cause.LINK_LOST)
+            self._changed.setdefault(agent.id, Cause.LINK_LOST)
+        for member in e.members:
+            self._member_seen(member, Cause.LINK_LOST if member.member in known else Cause.PBX)
+
+    # -- calls
+
+    def _toggle(self, agent_id: str, ids: set[str], item: str, *, on: bool) -> None:
+        if on == (item in ids):
+            return
+        (ids.add if on else ids.discard)(item)
+        self._changed.setdefault(agent_id, Cause.DEVICE)
+
+    def _queue_talk(self, agent: _Agent, talk: Talk, queue: str) -> None:
+        if talk.ended_at is None:
+            agent.queue_talks.add(talk.id)
+            return
+        agent.queue_talks.discard(talk.id)
+        member = agent.members.get(queue)
+        wrap_up = (member.wrap_up if member is not None else 0.0) or self._wrap_up.get(queue, 0.0)
+        agent.wrap_until = max(agent.wrap_until, talk.ended_at + wrap_up)
+        self._changed.setdefault(agent.id, Cause.DEVICE)
+
+    # -- output
+
+    def _tell(self, agent: _Agent, at: float, cause: Cause) -> None:
+        state = _derive(agent, at)
+        reason = agent.reason() if state is State.AWAY else ""
+        told = agent.told
+        same = told is not None and (told.state, told.reason) == (state, reason)
+        if told is not None and same and (told.device, told.queues) == (_device(agent), _queues(agent)):
+            if self._found:
+                self._facts.append(told)  # after attaching, whoever listens hears every agent once
+            return
+        since = at if told is None else told.since if same else max(at, told.since)
+        self._state(agent, state, since, reason, cause)
+
+    def _state(self, agent: _Agent, state: State, since: float, reason: str, cause: Cause) -> None:
+        """Tell a state; one that begins where the told one began takes its place."""
+        told = agent.told
+        before, before_since = (None, None) if told is None else (told.state, told.since)
+        if told is not None and told.since == since:
+            before, before_since = told.previous, told.previous_since
+        name = self.names.get(agent.id, agent.id)
+        device, queues = _device(agent), _queues(agent)
+        agent.told = AgentState(
+            self.pbx, agent.id, name, device, queues, state, since, reason, cause, before, before_since
+        )
+        self._facts.append(agent.told)
+
+    def _watch(self, agent: _Agent, at: float) -> None:
+        members = tuple((queue, member.interface) for queue, member in agent.members.items())
+        now = Presence(agent.id, agent.paused(), agent.reason(), bool(agent.queue_talks), members)
+        facts, commands = agent.watch.observe(now, at, self._left_at(agent, at))
+        self._facts += facts
+        self._commands += commands
+
+    def _left_at(self, agent: _Agent, at: float) -> float | None:
+        """An absence found on attaching began at the PBX's LastPause, the best that is known of it."""
+        pauses = [member.last_pause for member in agent.members.values() if member.last_pause > 0]
+        return min(*pauses, at) if self._found and pauses else None
+
+    def _command_done(self, e: ev.CommandDone) -> None:
+        for agent in self._agents.values():
+            if agent.watch.owns(e.command):
+                facts, commands = agent.watch.answered(e.command, ok=e.ok, message=e.message, at=e.at)
+                self._facts += facts
+                self._commands += commands
+
+
+def _device(agent: _Agent) -> str:
+    return next((member.device for member in agent.members.values()), "")
+
+
+def _queues(agent: _Agent) -> tuple[str, ...]:
+    return tuple(sorted(agent.members))
+
+
+def _deadlines(agent: _Agent) -> list[float]:
+    found = [agent.watch.next_deadline()]
+    if agent.told is not None and agent.told.state is State.WRAP_UP:
+        found.append(agent.wrap_until)
+    return [when for when in found if when is not None]

@@ -1,0 +1,177 @@
+"""Getting in step with a PBX whose past was not, or not wholly, seen: after a restart of ours or a lost link.
+
+`restore` puts the stored open calls back; `resync` then compares with what lives on the PBX. Whatever lived across a
+gap is marked gapped; what is gone ended unseen, at the latest when the list was made.
+"""
+
+from cti.core import events as ev
+from cti.core import facts
+from cti.core.calls import Bridge, Calls
+from cti.core.facts import Fact, Quality, StayOutcome
+from cti.core.memory import Memory
+from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
+
+_UP = 6  # ChannelState
+_OWN_LINE = frozenset(
+    {"AgentLogin", "ChanSpy", "ExtenSpy", "ConfBridge"}
+)  # these never tie two calls together
+
+
+def restore(calls: Calls, memory: Memory) -> None:
+    """Rebuild the stored open calls; every id and every edge is as it was."""
+    by_id = {call.id: _call(call) for call in memory.calls}
+    calls.calls.update(by_id)
+    legs = {leg.id: _leg(by_id[leg.call_id], leg) for leg in memory.legs if leg.call_id in by_id}
+    for leg in legs.values():
+        if leg.ended_at is None:
+            leg.call.live.add(leg.uniqueid)
+            calls.legs[leg.uniqueid] = leg
+            if leg.channel.startswith("Local/"):
+                calls.pair_by_name(leg)
+    for talk in memory.talks:
+        party = legs.get(talk.id.rsplit("/", 1)[0])
+        if party is not None:
+            _talk(party, talk)
+    stays = {
+        stay.id: _stay(by_id[stay.call_id], stay, legs) for stay in memory.stays if stay.call_id in by_id
+    }
+    for attempt in memory.attempts:
+        rung = legs.get(attempt.id.removesuffix("/a"))
+        if rung is not None:
+            _attempt(calls, rung, attempt, stays)
+
+
+def _call(fact: facts.Call) -> CallPart:
+    origin = fact.id.removeprefix(f"{fact.pbx}-")
+    part = CallPart(fact.pbx, fact.id, origin, fact.started_at)
+    part.direction = fact.direction
+    part.caller_number, part.caller_name = fact.caller_number, fact.caller_name
+    part.dialed_number = fact.dialed_number
+    part.answered_at = fact.answered_at
+    part.ended_by = fact.ended_by
+    part.quality = fact.quality
+    part.shown = True
+    return part
+
+
+def _leg(call: CallPart, fact: facts.Leg) -> LegPart:
+    part = LegPart(call, fact.uniqueid, fact.linkedid, fact.channel, fact.device)
+    part.number, part.agent, part.dialed = fact.number, fact.agent, fact.dialed
+    part.started_at, part.ring_started_at = fact.started_at, fact.ring_started_at
+    part.answered_at, part.ended_at = fact.answered_at, fact.ended_at
+    part.dial_status, part.hangup_cause = fact.dial_status, fact.hangup_cause
+    call.legs.append(part)
+    return part
+
+
+def _stay(call: CallPart, fact: facts.QueueStay, legs: dict[str, LegPart]) -> StayPart:
+    part = StayPart(call, fact.uniqueid, fact.ordinal, fact.queue, fact.joined_at)
+    part.position, part.answered_at, part.left_at = fact.position, fact.answered_at, fact.left_at
+    part.outcome, part.wait, part.agent = fact.outcome, fact.wait, fact.agent
+    part.book_wait, part.book_talk = fact.book_wait, fact.book_talk
+    call.stays.append(part)
+    waiting = legs.get(f"{fact.pbx}-{fact.uniqueid}")
+    if waiting is not None:
+        waiting.passes = max(waiting.passes, fact.ordinal)
+        if fact.outcome is None:
+            waiting.stay = part
+    return part
+
+
+def _attempt(calls: Calls, leg: LegPart, fact: facts.Attempt, stays: dict[str, StayPart]) -> None:
+    part = AttemptPart(leg.call, leg.uniqueid, fact.device, fact.started_at)
+    part.stay_id, part.queue, part.agent = fact.stay_id, fact.queue, fact.agent
+    part.state, part.state_since, part.reason = fact.agent_state, fact.agent_state_since, fact.agent_reason
+    part.ended_at, part.outcome = fact.ended_at, fact.outcome
+    leg.attempt = part
+    leg.call.attempts.append(part)
+    stay = stays.get(fact.stay_id or "")
+    owes = stay is not None and stay.outcome is StayOutcome.ANSWERED and stay.book_talk is None
+    if stay is not None and owes and fact.agent == stay.agent:
+        calls.connected.setdefault((stay.queue, fact.device), []).append(stay)
+
+
+def _talk(leg: LegPart, fact: facts.Talk) -> None:
+    leg.talks_made += 1
+    part = TalkPart(leg, fact.started_at)
+    part.id, part.queue, part.agent = fact.id, fact.queue, fact.agent
+    part.ended_at, part.hold = fact.ended_at, fact.hold
+    leg.call.talks.append(part)
+    if fact.ended_at is None:
+        leg.talk = part
+
+
+def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
+    """Compare with what lives on the PBX now, and mend; returns what became true by it."""
+    for call in calls.calls.values():
+        call.quality = Quality.GAPPED
+        calls.touch(call)
+    there = {channel.uniqueid for channel in seen.channels}
+    for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
+        calls.end_leg(leg, "", seen.at)
+    for call in list(calls.calls.values()):
+        calls.end_if_empty(call, seen.at)
+    for channel in sorted(seen.channels, key=lambda c: -c.duration):
+        if channel.uniqueid not in calls.legs:
+            _attach(calls, channel, seen.at)
+    _rebuild_bridges(calls, seen)
+    _compare_queues(calls, seen)
+    return calls.collect()
+
+
+def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
+    leg = calls.add_leg(channel, at - channel.duration)
+    leg.call.quality = Quality.GAPPED
+    leg.dialed = leg.agent is not None and channel.linkedid != channel.uniqueid
+    if leg.dialed and channel.state == _UP:
+        leg.answered_at = at
+    first = calls.legs.get(channel.linkedid)
+    if first is not None and channel.application not in _OWN_LINE:
+        # The dials that tied them were not seen; the shared linkedid is the only evidence left.
+        calls.join(first.call, leg.call)
+    calls.show(leg.call)
+
+
+def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
+    calls.bridges.clear()
+    for channel in seen.channels:
+        leg = calls.legs[channel.uniqueid]
+        leg.bridge = channel.bridge or None
+        if leg.bridge is not None:
+            bridge = calls.bridges.setdefault(leg.bridge, Bridge(leg.bridge, "", ""))
+            bridge.members.add(leg.uniqueid)
+            bridge.talkable = bridge.talkable and channel.application not in _OWN_LINE
+    for bridge in calls.bridges.values():
+        members = [calls.legs[uniqueid] for uniqueid in bridge.members]
+        if len(members) == 2 and bridge.talkable:  # noqa: PLR2004 - a two-party bridge is the edge
+            calls.join(members[0].call, members[1].call)
+    for leg in list(calls.legs.values()):
+        calls.refresh_talks(leg, seen.at)
+
+
+def _compare_queues(calls: Calls, seen: ev.Resynced) -> None:
+    waiting = {entry.uniqueid: entry for entry in seen.waiting}
+    for leg in list(calls.legs.values()):
+        entry = waiting.get(leg.uniqueid)
+        if leg.stay is not None and (entry is None or entry.queue != leg.stay.queue):
+            _left_unseen(calls, leg, leg.stay)
+        if leg.stay is None and entry is not None:
+            stay = calls.begin_stay(leg, entry.queue, seen.at - entry.waited)
+            stay.position = entry.position
+
+
+def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:
+    """A caller who no longer waits and talks with an agent was answered; anything else shows later, or never."""
+    talker = next((other for other in calls.group(leg) if other.talk is not None and other.agent), None)
+    if talker is None or talker.talk is None:
+        return
+    stay.outcome, stay.agent = StayOutcome.ANSWERED, talker.agent
+    stay.answered_at = talker.answered_at or talker.talk.started_at
+    stay.left_at = stay.left_at or stay.answered_at
+    stay.wait = max(0.0, stay.answered_at - stay.joined_at)
+    talker.talk.queue = talker.talk.queue or stay.queue
+    leg.stay = None
+    calls.connected.setdefault((stay.queue, talker.device), []).append(stay)
+    calls.answer(stay.call, stay.answered_at)
+    calls.touch(stay)
+    calls.touch(talker.talk)

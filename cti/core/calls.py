@@ -1,0 +1,600 @@
+"""The call machine of one PBX: channels become calls.
+
+Every channel starts as a call of its own. Calls become one only by an explicit edge: a dial, the two halves of a
+Local channel, a shared two-party bridge. The older call keeps its id and the younger leaves a pointer. A
+channel being set up is not told to anybody before it does something a person would call a call (`show`), so the
+channels that a dial creates do not leave pointers behind.
+
+Who talks to whom is read from bridges: a bridge and the Local pairs that lead out of it form one connected
+group; a channel in it that leads nowhere further is a party; two parties make a talk.
+
+The table at the end of the class names the handler of each event; what is not in it does not concern calls.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from cti.core import events as ev
+from cti.core.endings import ATTEMPT_BY_DIAL_STATUS, CALL_REJECTED, disposition, stay_outcome
+from cti.core.facts import (
+    AttemptOutcome,
+    Direction,
+    EndedBy,
+    Fact,
+    Quality,
+    Rejected,
+    RejectReason,
+    StayOutcome,
+)
+from cti.core.parts import AttemptPart, CallPart, LegPart, Part, StayPart, TalkPart
+from cti.core.people import AgentBook, device_of, device_of_interface
+from cti.core.rules import Rules
+
+_RINGING_IN = 4  # ChannelState of a channel that came in and runs the dialplan
+_UP = 6
+_LINGER = 1.0  # s a caller may outlive the agent's hangup before the end counts as the caller's own
+_TALKABLE = frozenset({"basic", "base", ""})  # bridge types people hear each other in
+_KEPT_CONNECTS = 4  # answered stays a member may still owe an AgentComplete for
+
+
+class Bridge:
+    """Who is in one bridge, and whether people hear each other there."""
+
+    __slots__ = ("id", "kind", "members", "talkable")
+
+    def __init__(self, bridge_id: str, kind: str, technology: str) -> None:
+        self.id = bridge_id
+        self.kind = kind
+        self.talkable = kind in _TALKABLE and technology != "holding_bridge"
+        self.members: set[str] = set()
+
+
+class Calls:
+    """All calls of one PBX; `step` takes one event and returns the facts it made true."""
+
+    def __init__(self, pbx: str, rules: Rules, agents: AgentBook) -> None:
+        self.pbx = pbx
+        self.rules = rules
+        self.agents = agents
+        self.legs: dict[str, LegPart] = {}  # living channels by uniqueid
+        self.calls: dict[str, CallPart] = {}  # living calls by id
+        self.bridges: dict[str, Bridge] = {}
+        self._by_name: dict[str, str] = {}  # Local channels: full name to uniqueid
+        self.connected: dict[tuple[str, str], list[StayPart]] = {}  # these owe an AgentComplete
+        self._dirty: dict[int, Part] = {}
+        self._rejected: list[Fact] = []
+
+    def step(self, event: ev.Event) -> list[Fact]:
+        """Take one event; returns the parts it changed, each whole and once."""
+        handler = self._TABLE.get(type(event))
+        if handler is None:
+            return []
+        handler(self, event)
+        return self.collect()
+
+    def collect(self) -> list[Fact]:
+        """Every part changed since the last call, each whole and once."""
+        facts: list[Fact] = [part.fact() for part in self._dirty.values() if _told(part)]
+        self._dirty.clear()
+        if self._rejected:
+            facts += self._rejected
+            self._rejected = []
+        return facts
+
+    def touch(self, part: Part) -> None:
+        """Note that a part changed and must be told."""
+        self._dirty[id(part)] = part
+
+    def _leg(self, uniqueid: str, event: ev.Event) -> LegPart | None:
+        leg = self.legs.get(uniqueid)
+        if leg is None:
+            detail = f"{type(event).__name__} for {uniqueid[:64]}"
+            self._rejected.append(Rejected(self.pbx, RejectReason.UNKNOWN_CHANNEL, event.at, detail))
+        return leg
+
+    # -- channels
+
+    def _created(self, e: ev.ChannelCreated) -> None:
+        if e.uniqueid in self.legs:
+            return
+        leg = self.add_leg(e, e.at)
+        if e.state == _RINGING_IN and leg.pair is None:
+            self.show(leg.call)
+
+    def add_leg(self, e: ev.ChannelCreated | ev.ChannelSeen, started_at: float) -> LegPart:
+        """A new channel, and the call it is until an edge joins it to another."""
+        call = CallPart(self.pbx, f"{self.pbx}-{e.uniqueid}", e.uniqueid, started_at)
+        call.caller_number, call.caller_name, call.dialed_number = e.caller_number, e.caller_name, e.exten
+        leg = LegPart(call, e.uniqueid, e.linkedid, e.channel, device_of(e.channel))
+        leg.number = e.caller_number
+        call.service = (
+            e.exten.startswith(self.rules.service_prefixes) if self.rules.service_prefixes else False
+        )
+        leg.agent = None if call.service else self.agents.agent_of(leg.device)
+        call.direction = self._direction(leg, e.context)
+        call.legs.append(leg)
+        call.live.add(e.uniqueid)
+        self.legs[e.uniqueid] = leg
+        self.calls[call.id] = call
+        self.touch(leg)
+        if e.channel.startswith("Local/"):
+            self.pair_by_name(leg)
+        return leg
+
+    def _direction(self, leg: LegPart, context: str) -> Direction:
+        if leg.device in self.rules.trunks:
+            return Direction.INBOUND
+        inside = leg.agent is not None or context in self.rules.internal_contexts
+        return Direction.INTERNAL if inside else Direction.INBOUND
+
+    def pair_by_name(self, leg: LegPart) -> None:
+        """The halves of a Local channel differ only in the last character of their names."""
+        self._by_name[leg.channel] = leg.uniqueid
+        other = self._by_name.get(leg.channel[:-1] + ("2" if leg.channel.endswith("1") else "1"))
+        if other is not None:
+            self._pair(leg, self.legs[other])
+
+    def _pair(self, one: LegPart, two: LegPart) -> None:
+        one.pair, two.pair = two.uniqueid, one.uniqueid
+        self.join(one.call, two.call)
+
+    def _state_changed(self, e: ev.ChannelStateChanged) -> None:
+        leg = self.legs.get(e.uniqueid)
+        if leg is not None:
+            self._decide_stay(leg, e.queue_status, e.at, last_word=False)
+
+    def _caller_changed(self, e: ev.CallerChanged) -> None:
+        leg = self.legs.get(e.uniqueid)
+        if leg is None or leg.dialed:
+            return
+        leg.number = e.caller_number
+        self.touch(leg)
+        call = leg.call
+        if call.origin == leg.uniqueid:
+            call.caller_number = e.caller_number or call.caller_number
+            call.caller_name = e.caller_name or call.caller_name
+            self.touch(call)
+
+    def _renamed(self, e: ev.ChannelRenamed) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is not None:
+            leg.channel, leg.device = e.channel, device_of(e.channel)
+            self.touch(leg)
+
+    def _hangup_requested(self, e: ev.HangupRequested) -> None:
+        leg = self.legs.get(e.uniqueid)
+        if leg is None:
+            return
+        leg.hangup_asked = True
+        call = leg.call
+        if not e.by_device or leg.pair is not None:
+            return
+        by_origin = leg.uniqueid == call.origin
+        if not by_origin and leg.talk is None:
+            return  # a leg that never talked ends itself, not the call
+        lingered = by_origin and e.at - call.hangup_asked_at > _LINGER
+        if call.ended_by is None or lingered:
+            call.ended_by = self._side(call, by_origin=by_origin)
+            call.hangup_asked_at = e.at
+
+    @staticmethod
+    def _side(call: CallPart, *, by_origin: bool) -> EndedBy:
+        outbound = call.direction is Direction.OUTBOUND
+        return EndedBy.CALLER if by_origin != outbound else EndedBy.AGENT
+
+    def _hung_up(self, e: ev.ChannelHungUp) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is not None:
+            leg.hangup_cause = e.cause
+            self.end_leg(leg, e.queue_status, e.at)
+
+    def end_leg(self, leg: LegPart, queue_status: str, at: float) -> None:
+        """A channel is gone, and with it everything open on it; the last one ends its call."""
+        leg.ended_at = at
+        self.touch(leg)
+        self._decide_stay(leg, queue_status, at, last_word=True)
+        self._end_attempt(leg, at)
+        self._leave_bridge(leg, at)
+        self._forget(leg)
+        leg.call.live.discard(leg.uniqueid)
+        self.end_if_empty(leg.call, at)
+
+    def _end_attempt(self, leg: LegPart, at: float) -> None:
+        attempt = leg.attempt
+        if attempt is None:
+            return
+        if leg.hangup_cause == CALL_REJECTED and leg.answered_at is None:
+            attempt.outcome = AttemptOutcome.REJECTED
+        elif attempt.outcome is None:
+            attempt.outcome = AttemptOutcome.UNKNOWN
+        attempt.ended_at = attempt.ended_at or at
+        self.touch(attempt)
+
+    def _forget(self, leg: LegPart) -> None:
+        del self.legs[leg.uniqueid]
+        self._by_name.pop(leg.channel, None)
+        pair = self.legs.get(leg.pair) if leg.pair else None
+        if pair is not None:
+            pair.pair = None
+        for other in leg.call.legs:
+            other.dials.discard(leg.uniqueid)
+
+    def end_if_empty(self, call: CallPart, at: float) -> None:
+        """End a call none of whose channels lives."""
+        if call.live:
+            return
+        call.ended_at = at
+        origin = next((leg for leg in call.legs if leg.uniqueid == call.origin), call.legs[0])
+        call.hangup_cause = origin.hangup_cause
+        call.disposition = disposition(call)
+        if call.ended_by is None:
+            call.ended_by = EndedBy.SYSTEM if call.quality is Quality.COMPLETE else EndedBy.UNKNOWN
+        self.show(call)
+        self.touch(call)
+        del self.calls[call.id]
+
+    # -- joining
+
+    def show(self, call: CallPart) -> None:
+        """From here on the call and all its parts are told."""
+        if call.shown:
+            return
+        call.shown = True
+        self.touch(call)
+        for part in _parts_of(call):
+            self.touch(part)
+
+    def join(self, one: CallPart, two: CallPart) -> CallPart:
+        """Make two calls one; returns the older, which keeps its id."""
+        if one is two:
+            return one
+        older, younger = sorted((one, two), key=lambda call: (call.started_at, call.id))
+        for part in _parts_of(younger):
+            part.call = older
+            self.touch(part)
+        older.legs += younger.legs
+        older.stays += younger.stays
+        older.attempts += younger.attempts
+        older.talks += younger.talks
+        older.live |= younger.live
+        older.answered_at = _earliest(older.answered_at, younger.answered_at)
+        if Quality.GAPPED in (older.quality, younger.quality):
+            older.quality = Quality.GAPPED
+        younger.merged_into = older.id
+        self.calls.pop(younger.id, None)
+        if younger.shown:
+            self.touch(younger)
+            self.show(older)
+        elif older.shown:
+            self.touch(older)
+        return older
+
+    # -- dialling
+
+    def _dial_began(self, e: ev.DialBegan) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is None:
+            return
+        leg.dialed = True
+        leg.ring_started_at = leg.ring_started_at or e.at
+        leg.number = _dialed_number(e.dialed) or leg.number
+        source = self.legs.get(e.source)
+        if source is not None:
+            self._decide_stay(source, e.queue_status, e.at, last_word=False)
+            source.dials.add(leg.uniqueid)
+            leg.source = source.uniqueid
+            call = self.join(source.call, leg.call)
+            self.show(call)
+            if leg.device in self.rules.trunks and call.direction is Direction.INTERNAL:
+                call.direction = Direction.OUTBOUND
+                self.touch(call)
+        if leg.agent is not None and leg.attempt is None and not self._rings_already(leg):
+            self._begin_attempt(leg, None, e.at)
+        self.touch(leg)
+
+    def _rings_already(self, leg: LegPart) -> bool:
+        """A member on a Local channel rings once, however many channels stand behind it."""
+        return any(a.agent == leg.agent and a.outcome is None for a in leg.call.attempts)
+
+    def _begin_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
+        attempt = AttemptPart(leg.call, leg.uniqueid, leg.device, at)
+        attempt.agent = leg.agent
+        if stay is not None:
+            attempt.stay_id, attempt.queue = stay.id, stay.queue
+        known = self.agents.state_of(leg.agent) if leg.agent else None
+        if known is not None:
+            attempt.state, attempt.state_since, attempt.reason = known
+        leg.attempt = attempt
+        leg.call.attempts.append(attempt)
+        self.touch(attempt)
+
+    def _dial_ended(self, e: ev.DialEnded) -> None:
+        leg = self.legs.get(e.uniqueid)
+        if leg is None or leg.dial_status is not None:
+            return  # the same leg may see a second DialEnd; the first one counts
+        leg.dial_status = e.status
+        if e.status == "ANSWER":
+            leg.answered_at = e.at
+            if not e.source:
+                self.show(leg.call)
+        attempt = leg.attempt
+        if attempt is not None and attempt.outcome is None:
+            attempt.outcome = ATTEMPT_BY_DIAL_STATUS.get(e.status, AttemptOutcome.UNKNOWN)
+            attempt.ended_at = e.at
+            self.touch(attempt)
+        self.touch(leg)
+
+    # -- queues
+
+    def _joined(self, e: ev.CallerJoined) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is None:
+            return
+        if leg.stay is not None and leg.stay.left_at is None and leg.stay.queue == e.queue:
+            return  # already known from a list
+        self._decide_stay(leg, e.queue_status, e.at, last_word=True)
+        stay = self.begin_stay(leg, e.queue, e.at)
+        stay.position = e.position
+        stay.status_before = e.queue_status
+
+    def begin_stay(self, leg: LegPart, queue: str, at: float) -> StayPart:
+        """A caller begins to wait."""
+        leg.passes += 1
+        stay = StayPart(leg.call, leg.uniqueid, leg.passes, queue, at)
+        leg.stay = stay
+        leg.call.stays.append(stay)
+        self.show(leg.call)
+        self.touch(stay)
+        return stay
+
+    def _waiting_stay(self, uniqueid: str, queue: str) -> StayPart | None:
+        leg = self.legs.get(uniqueid)
+        stay = leg.stay if leg is not None else None
+        return stay if stay is not None and stay.queue == queue and stay.outcome is None else None
+
+    def _abandoned(self, e: ev.CallerAbandoned) -> None:
+        stay = self._waiting_stay(e.uniqueid, e.queue)
+        if stay is not None:
+            stay.abandon_sent = True
+
+    def _left(self, e: ev.CallerLeft) -> None:
+        stay = self._waiting_stay(e.uniqueid, e.queue)
+        if stay is None:
+            return
+        stay.left_at = e.at
+        self.touch(stay)
+        self._decide_stay(self.legs[e.uniqueid], e.queue_status, e.at, last_word=False)
+
+    def _decide_stay(self, leg: LegPart, queue_status: str, at: float, *, last_word: bool) -> None:
+        stay = leg.stay
+        if stay is None or stay.outcome is not None or (stay.left_at is None and not last_word):
+            return
+        outcome = stay_outcome(stay, leg, queue_status, last_word=last_word)
+        if outcome is None:
+            return
+        stay.left_at = stay.left_at or at
+        stay.outcome = outcome
+        stay.wait = stay.left_at - stay.joined_at
+        leg.stay = None
+        self.touch(stay)
+
+    def _member_called(self, e: ev.MemberCalled) -> None:
+        leg = self._leg(e.member_channel, e)
+        if leg is None:
+            return
+        caller = self.legs.get(e.uniqueid)
+        if caller is not None:
+            self.join(caller.call, leg.call)
+            leg.source = caller.uniqueid
+        leg.agent = e.member or leg.agent
+        leg.dialed = True
+        leg.ring_started_at = leg.ring_started_at or e.at
+        if leg.attempt is None:
+            self._begin_attempt(leg, self._waiting_stay(e.uniqueid, e.queue), e.at)
+        self.touch(leg)
+
+    def _member_connected(self, e: ev.MemberConnected) -> None:
+        stay = self._waiting_stay(e.uniqueid, e.queue)
+        if stay is None:
+            return
+        member = self.legs.get(e.member_channel)
+        stay.answered_at = member.answered_at if member is not None and member.answered_at else e.at
+        stay.left_at = stay.left_at or e.at
+        stay.outcome = StayOutcome.ANSWERED
+        stay.wait = max(0.0, stay.answered_at - stay.joined_at)
+        stay.agent = e.member or None
+        stay.book_wait = e.hold_time
+        self.legs[e.uniqueid].stay = None
+        self.touch(stay)
+        self.answer(stay.call, stay.answered_at)
+        owed = self.connected.setdefault((e.queue, device_of_interface(e.interface)), [])
+        owed.append(stay)
+        del owed[:-_KEPT_CONNECTS]
+
+    def _member_completed(self, e: ev.MemberCompleted) -> None:
+        owed = self.connected.get((e.queue, device_of_interface(e.interface)), [])
+        stay = next(
+            (s for s in owed if s.uniqueid == e.uniqueid), owed[0] if owed and not e.uniqueid else None
+        )
+        if stay is None:
+            return
+        owed.remove(stay)
+        stay.book_talk = e.talk_time
+        self.touch(stay)
+
+    def _rang_no_answer(self, e: ev.MemberRangNoAnswer) -> None:
+        leg = self.legs.get(e.member_channel)
+        attempt = leg.attempt if leg is not None else None
+        if attempt is not None and attempt.outcome is None:
+            attempt.outcome, attempt.ended_at = AttemptOutcome.NO_ANSWER, e.at
+            self.touch(attempt)
+
+    # -- bridges and talks
+
+    def _bridge_entered(self, e: ev.BridgeEntered) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is None:
+            return
+        self._decide_stay(leg, e.queue_status, e.at, last_word=False)
+        if leg.bridge is not None and leg.bridge != e.bridge:
+            self._leave_bridge(leg, e.at)
+        bridge = self.bridges.get(e.bridge)
+        if bridge is None:
+            bridge = self.bridges[e.bridge] = Bridge(e.bridge, e.kind, e.technology)
+        bridge.members.add(e.uniqueid)
+        leg.bridge = e.bridge
+        if bridge.kind == "basic" and len(bridge.members) == 2:  # noqa: PLR2004 - a two-party bridge is the edge
+            one, two = (self.legs[uniqueid] for uniqueid in bridge.members)
+            self.show(self.join(one.call, two.call))
+        self.refresh_talks(leg, e.at)
+
+    def _bridge_left(self, e: ev.BridgeLeft) -> None:
+        leg = self.legs.get(e.uniqueid)
+        if leg is not None and leg.bridge == e.bridge:
+            self._leave_bridge(leg, e.at)
+
+    def _leave_bridge(self, leg: LegPart, at: float) -> None:
+        bridge = self.bridges.get(leg.bridge) if leg.bridge else None
+        if bridge is None:
+            return
+        group = self.group(leg)
+        bridge.members.discard(leg.uniqueid)
+        leg.bridge = None
+        if not bridge.members:
+            del self.bridges[bridge.id]
+        for other in group:
+            self.refresh_talks(other, at)
+
+    def _bridge_merged(self, e: ev.BridgeMerged) -> None:
+        source = self.bridges.get(e.source)
+        target = self.bridges.get(e.bridge)
+        if source is None or target is None:
+            return
+        for uniqueid in source.members:
+            self.legs[uniqueid].bridge = e.bridge
+        target.members |= source.members
+        del self.bridges[e.source]
+        for uniqueid in target.members:
+            self.refresh_talks(self.legs[uniqueid], e.at)
+
+    def _bridge_destroyed(self, e: ev.BridgeDestroyed) -> None:
+        bridge = self.bridges.get(e.bridge)
+        for uniqueid in list(bridge.members) if bridge is not None else ():
+            self._leave_bridge(self.legs[uniqueid], e.at)
+
+    def _local_bridged(self, e: ev.LocalBridged) -> None:
+        one, two = self.legs.get(e.one), self.legs.get(e.two)
+        if one is not None and two is not None:
+            self._pair(one, two)
+
+    def group(self, start: LegPart) -> list[LegPart]:
+        """Everybody connected with `start` through bridges and Local pairs."""
+        seen = {start.uniqueid: start}
+        todo = [start]
+        while todo:
+            leg = todo.pop()
+            for uniqueid in self._neighbours(leg):
+                other = self.legs.get(uniqueid)
+                if other is not None and uniqueid not in seen:
+                    seen[uniqueid] = other
+                    todo.append(other)
+        return list(seen.values())
+
+    def _neighbours(self, leg: LegPart) -> Iterable[str]:
+        bridge = self.bridges.get(leg.bridge) if leg.bridge else None
+        if bridge is not None and bridge.talkable:
+            yield from bridge.members
+        if leg.pair is not None:
+            yield leg.pair
+
+    def _is_party(self, leg: LegPart) -> bool:
+        if leg.bridge is None or not self.bridges[leg.bridge].talkable:
+            return False
+        pair = self.legs.get(leg.pair) if leg.pair else None
+        return pair is None or (pair.bridge is None and not pair.dials and pair.source not in self.legs)
+
+    def refresh_talks(self, start: LegPart, at: float) -> None:
+        """Begin and end the talks of everybody connected with `start`."""
+        group = self.group(start)
+        parties = [leg for leg in group if self._is_party(leg)]
+        talking = set() if len(parties) < 2 else {leg.uniqueid for leg in parties}  # noqa: PLR2004 - two make a talk
+        for leg in group:
+            if leg.uniqueid in talking and leg.talk is None and (leg.dialed or leg.agent is not None):
+                self._begin_talk(leg, at)
+            elif leg.uniqueid not in talking and leg.talk is not None:
+                leg.talk.end(at)
+                self.touch(leg.talk)
+                leg.talk = None
+
+    def _begin_talk(self, leg: LegPart, at: float) -> None:
+        leg.talks_made += 1
+        talk = TalkPart(leg, at)
+        stay = next((s for s in reversed(leg.call.stays) if s.outcome is StayOutcome.ANSWERED), None)
+        if stay is not None and stay.agent == leg.agent:
+            talk.queue = stay.queue
+        leg.talk = talk
+        leg.call.talks.append(talk)
+        self.touch(talk)
+        self.answer(leg.call, at)
+        leg.call.ended_by = None
+
+    def answer(self, call: CallPart, at: float) -> None:
+        """A human or queue member took the call; the first one counts."""
+        if call.answered_at is None or at < call.answered_at:
+            call.answered_at = at
+            self.touch(call)
+
+    def _hold_began(self, e: ev.HoldBegan) -> None:
+        for talk in self._open_talks(e.uniqueid):
+            talk.hold_begins(e.uniqueid, e.at)
+
+    def _hold_ended(self, e: ev.HoldEnded) -> None:
+        for talk in self._open_talks(e.uniqueid):
+            talk.hold_ends(e.uniqueid, e.at)
+            self.touch(talk)
+
+    def _open_talks(self, uniqueid: str) -> list[TalkPart]:
+        leg = self.legs.get(uniqueid)
+        return [other.talk for other in self.group(leg) if other.talk is not None] if leg is not None else []
+
+    _TABLE: ClassVar[dict[type, Callable[["Calls", Any], None]]] = {
+        ev.ChannelCreated: _created,
+        ev.ChannelStateChanged: _state_changed,
+        ev.CallerChanged: _caller_changed,
+        ev.ChannelRenamed: _renamed,
+        ev.HangupRequested: _hangup_requested,
+        ev.ChannelHungUp: _hung_up,
+        ev.DialBegan: _dial_began,
+        ev.DialEnded: _dial_ended,
+        ev.CallerJoined: _joined,
+        ev.CallerAbandoned: _abandoned,
+        ev.CallerLeft: _left,
+        ev.MemberCalled: _member_called,
+        ev.MemberConnected: _member_connected,
+        ev.MemberCompleted: _member_completed,
+        ev.MemberRangNoAnswer: _rang_no_answer,
+        ev.BridgeEntered: _bridge_entered,
+        ev.BridgeLeft: _bridge_left,
+        ev.BridgeMerged: _bridge_merged,
+        ev.BridgeDestroyed: _bridge_destroyed,
+        ev.LocalBridged: _local_bridged,
+        ev.HoldBegan: _hold_began,
+        ev.HoldEnded: _hold_ended,
+    }
+
+
+def _parts_of(call: CallPart) -> list[LegPart | StayPart | AttemptPart | TalkPart]:
+    return [*call.legs, *call.stays, *call.attempts, *call.talks]
+
+
+def _told(part: Part) -> bool:
+    return part.shown if isinstance(part, CallPart) else part.call.shown
+
+
+def _earliest(one: float | None, two: float | None) -> float | None:
+    return min((value for value in (one, two) if value is not None), default=None)
+
+
+def _dialed_number(dial_string: str) -> str:
+    """The number in a DialString: `13900000001@trunk-a` → `13900000001`, `PJSIP/1001` → `1001`."""
+    return dial_string.split("@", 1)[0].rsplit("/", 1)[-1]

@@ -1,0 +1,19 @@
+"""What the store remembers for the core to go on from after a restart."""
+
+from dataclasses import dataclass
+
+from cti.core.facts import AgentState, Attempt, AwayEpisode, Call, Fault, Leg, QueueStay, Talk
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One PBX's open business: calls without an end with all their parts, and what holds for its agents."""
+
+    calls: tuple[Call, ...] = ()
+    legs: tuple[Leg, ...] = ()
+    stays: tuple[QueueStay, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    talks: tuple[Talk, ...] = ()
+    episodes: tuple[AwayEpisode, ...] = ()
+    agent_states: tuple[AgentState, ...] = ()  # the latest of each agent
+    faults: tuple[Fault, ...] = ()

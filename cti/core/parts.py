@@ -1,0 +1,347 @@
+"""The mutable side of the data dictionary: what the call machine keeps while a call lives.
+
+Each class mirrors one fact of `cti.core.facts` and can `fact()` itself. A part changes many times within one
+event; it is turned into a fact once, when the event has been dealt with.
+"""
+
+from cti.core import facts
+from cti.core.facts import (
+    AttemptOutcome,
+    Direction,
+    Disposition,
+    EndedBy,
+    Quality,
+    State,
+    StayOutcome,
+)
+
+
+class CallPart:
+    """A call and everything that belongs to it."""
+
+    __slots__ = (
+        "answered_at",
+        "attempts",
+        "caller_name",
+        "caller_number",
+        "dialed_number",
+        "direction",
+        "disposition",
+        "ended_at",
+        "ended_by",
+        "hangup_asked_at",
+        "hangup_cause",
+        "id",
+        "legs",
+        "live",
+        "merged_into",
+        "origin",
+        "pbx",
+        "quality",
+        "service",
+        "shown",
+        "started_at",
+        "stays",
+        "talks",
+    )
+
+    def __init__(self, pbx: str, call_id: str, origin: str, started_at: float) -> None:
+        self.id = call_id
+        self.pbx = pbx
+        self.origin = origin  # uniqueid of the first channel
+        self.direction = Direction.INTERNAL
+        self.caller_number = ""
+        self.caller_name = ""
+        self.dialed_number = ""
+        self.started_at = started_at
+        self.answered_at: float | None = None
+        self.ended_at: float | None = None
+        self.disposition: Disposition | None = None
+        self.ended_by: EndedBy | None = None
+        self.hangup_asked_at = 0.0
+        self.hangup_cause: int | None = None
+        self.quality = Quality.COMPLETE
+        self.merged_into: str | None = None
+        self.shown = False  # nothing of a call is told before it is more than a channel being set up
+        self.service = False  # a feature code: a call to the PBX itself
+        self.live: set[str] = set()
+        self.legs: list[LegPart] = []
+        self.stays: list[StayPart] = []
+        self.attempts: list[AttemptPart] = []
+        self.talks: list[TalkPart] = []
+
+    def fact(self) -> facts.Call:
+        """The call as it stands."""
+        return facts.Call(
+            self.id,
+            self.pbx,
+            self.direction,
+            self.caller_number,
+            self.caller_name,
+            self.dialed_number,
+            self.started_at,
+            self.answered_at,
+            self.ended_at,
+            self.disposition,
+            self.ended_by,
+            self.hangup_cause,
+            self.quality,
+            self.merged_into,
+        )
+
+
+class LegPart:
+    """A channel: as long as it lives it also carries its bridge and its Local pair."""
+
+    __slots__ = (
+        "agent",
+        "answered_at",
+        "attempt",
+        "bridge",
+        "call",
+        "channel",
+        "device",
+        "dial_status",
+        "dialed",
+        "dials",
+        "ended_at",
+        "hangup_asked",
+        "hangup_cause",
+        "linkedid",
+        "number",
+        "pair",
+        "passes",
+        "ring_started_at",
+        "source",
+        "started_at",
+        "stay",
+        "talk",
+        "talks_made",
+        "uniqueid",
+    )
+
+    def __init__(self, call: CallPart, uniqueid: str, linkedid: str, channel: str, device: str) -> None:
+        self.call = call
+        self.uniqueid = uniqueid
+        self.linkedid = linkedid
+        self.channel = channel
+        self.device = device
+        self.number = ""
+        self.agent: str | None = None
+        self.dialed = False
+        self.started_at = call.started_at
+        self.ring_started_at: float | None = None
+        self.answered_at: float | None = None
+        self.ended_at: float | None = None
+        self.dial_status: str | None = None
+        self.hangup_cause: int | None = None
+        self.hangup_asked = False
+        self.bridge: str | None = None
+        self.pair: str | None = None  # uniqueid of the other half of a Local channel
+        self.source: str | None = None  # uniqueid of the channel that dialled it
+        self.dials: set[str] = set()  # uniqueids of the living channels it dialled
+        self.stay: StayPart | None = None  # the queue pass not yet decided
+        self.passes = 0
+        self.attempt: AttemptPart | None = None
+        self.talk: TalkPart | None = None
+        self.talks_made = 0
+
+    def fact(self) -> facts.Leg:
+        """The leg as it stands."""
+        pbx = self.call.pbx
+        return facts.Leg(
+            f"{pbx}-{self.uniqueid}",
+            self.call.id,
+            pbx,
+            self.uniqueid,
+            self.linkedid,
+            self.channel,
+            self.device,
+            self.number,
+            self.agent,
+            self.dialed,
+            self.started_at,
+            self.ring_started_at,
+            self.answered_at,
+            self.ended_at,
+            self.dial_status,
+            self.hangup_cause,
+        )
+
+
+class StayPart:
+    """One pass through one queue."""
+
+    __slots__ = (
+        "abandon_sent",
+        "agent",
+        "answered_at",
+        "book_talk",
+        "book_wait",
+        "call",
+        "id",
+        "joined_at",
+        "left_at",
+        "ordinal",
+        "outcome",
+        "position",
+        "queue",
+        "status_before",
+        "uniqueid",
+        "wait",
+    )
+
+    def __init__(self, call: CallPart, uniqueid: str, ordinal: int, queue: str, joined_at: float) -> None:
+        self.call = call
+        self.id = f"{call.pbx}-{uniqueid}/q{ordinal}"
+        self.uniqueid = uniqueid
+        self.ordinal = ordinal
+        self.queue = queue
+        self.joined_at = joined_at
+        self.position: int | None = None
+        self.answered_at: float | None = None
+        self.left_at: float | None = None
+        self.outcome: StayOutcome | None = None
+        self.wait: float | None = None
+        self.agent: str | None = None
+        self.book_wait: float | None = None
+        self.book_talk: float | None = None
+        self.abandon_sent = False
+        self.status_before = ""  # QUEUESTATUS an earlier queue left on the channel
+
+    def fact(self) -> facts.QueueStay:
+        """The queue stay as it stands."""
+        return facts.QueueStay(
+            self.id,
+            self.call.id,
+            self.call.pbx,
+            self.ordinal,
+            self.queue,
+            self.uniqueid,
+            self.joined_at,
+            self.position,
+            self.answered_at,
+            self.left_at,
+            self.outcome,
+            self.wait,
+            self.agent,
+            self.book_wait,
+            self.book_talk,
+        )
+
+
+class AttemptPart:
+    """One ringing of one member or phone."""
+
+    __slots__ = (
+        "agent",
+        "call",
+        "device",
+        "ended_at",
+        "id",
+        "outcome",
+        "queue",
+        "reason",
+        "started_at",
+        "state",
+        "state_since",
+        "stay_id",
+    )
+
+    def __init__(self, call: CallPart, uniqueid: str, device: str, started_at: float) -> None:
+        self.call = call
+        self.id = f"{call.pbx}-{uniqueid}/a"
+        self.device = device
+        self.started_at = started_at
+        self.stay_id: str | None = None
+        self.queue: str | None = None
+        self.agent: str | None = None
+        self.state: State | None = None
+        self.state_since: float | None = None
+        self.reason: str | None = None
+        self.ended_at: float | None = None
+        self.outcome: AttemptOutcome | None = None
+
+    def fact(self) -> facts.Attempt:
+        """The attempt as it stands."""
+        return facts.Attempt(
+            self.id,
+            self.call.id,
+            self.call.pbx,
+            self.stay_id,
+            self.queue,
+            self.agent,
+            self.device,
+            self.state,
+            self.state_since,
+            self.reason,
+            self.started_at,
+            self.ended_at,
+            self.outcome,
+        )
+
+
+class TalkPart:
+    """One interval of being bridged."""
+
+    __slots__ = (
+        "agent",
+        "call",
+        "device",
+        "ended_at",
+        "held_since",
+        "hold",
+        "holders",
+        "id",
+        "queue",
+        "started_at",
+    )
+
+    def __init__(self, leg: LegPart, started_at: float) -> None:
+        self.call = leg.call
+        self.id = f"{leg.call.pbx}-{leg.uniqueid}/t{leg.talks_made}"
+        self.agent = leg.agent
+        self.device = leg.device
+        self.queue: str | None = None
+        self.started_at = started_at
+        self.ended_at: float | None = None
+        self.hold = 0.0
+        self.holders: set[str] = set()
+        self.held_since = 0.0
+
+    def hold_begins(self, holder: str, at: float) -> None:
+        """A channel put the other side on hold; two at once count once."""
+        if not self.holders:
+            self.held_since = at
+        self.holders.add(holder)
+
+    def hold_ends(self, holder: str, at: float) -> None:
+        """The last holder to let go ends the hold."""
+        if holder in self.holders:
+            self.holders.discard(holder)
+            if not self.holders:
+                self.hold += max(0.0, at - self.held_since)
+
+    def end(self, at: float) -> None:
+        """Close the interval, an open hold with it."""
+        if self.holders:
+            self.holders.clear()
+            self.hold += max(0.0, at - self.held_since)
+        self.ended_at = at
+
+    def fact(self) -> facts.Talk:
+        """The talk as it stands."""
+        return facts.Talk(
+            self.id,
+            self.call.id,
+            self.call.pbx,
+            self.queue,
+            self.agent,
+            self.device,
+            self.started_at,
+            self.ended_at,
+            self.hold,
+        )
+
+
+Part = CallPart | LegPart | StayPart | AttemptPart | TalkPart

@@ -1,0 +1,29 @@
+"""What the call machine must know about agents, and no more."""
+
+from typing import Protocol
+
+from cti.core.facts import State
+
+
+def device_of(channel: str) -> str:
+    """The device of a channel name: `PJSIP/1001-0000002a` → `PJSIP/1001`, `Local/7@q-00000003;1` → `Local/7@q`."""
+    name = channel[:-2] if channel.endswith((";1", ";2")) else channel
+    device, dash, _serial = name.rpartition("-")
+    return device if dash else name
+
+
+def device_of_interface(interface: str) -> str:
+    """The device a queue member's interface rings: `Local/7@q/n` → `Local/7@q`; others stand for themselves."""
+    if interface.startswith("Local/"):
+        return interface.rsplit("/", 1)[0] if interface.count("/") > 1 else interface
+    return interface
+
+
+class AgentBook(Protocol):
+    """Who sits at a device, and in which state."""
+
+    def agent_of(self, device: str) -> str | None:
+        """The agent logged in at this device, if one is."""
+
+    def state_of(self, agent: str) -> tuple[State, float, str] | None:
+        """State, since when, and why (a pause reason or "")."""
