@@ -98,6 +98,8 @@ class PbxConfig:
     """How often the PBX asks whether a phone is there; 0 = never, and then every phone counts as reachable."""
     dialplan_extra: str = ""
     """More text for the PBX's extensions.conf."""
+    spoken_prompts: bool = False
+    """Play the product's real prompts; otherwise each of them is a tenth of a second of silence."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """More environment of the process, for example TZ."""
 
@@ -307,6 +309,8 @@ class Asterisk:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         # Half a second of silence is music enough.
         (self.directory / "var/moh/silence.ulaw").write_bytes(b"\xff" * 4000)
+        if self._role is Role.PBX and not self._config.spoken_prompts:
+            self._write_silent_prompts()
         values = self._values()
         role = TEMPLATES / self._role.value
         values["phone_endpoints"] = "\n".join(
@@ -318,7 +322,16 @@ class Asterisk:
         for name in _EMPTY_FILES:
             target = self.etc_dir / name
             if not target.exists():
-                target.write_text("[general]\n")
+                target.write_text("")
+
+    @property
+    def _prompts_dir(self) -> Path:
+        return DIALPLAN / "prompts" if self._config.spoken_prompts else self.directory / "var/prompts"
+
+    def _write_silent_prompts(self) -> None:
+        self._prompts_dir.mkdir(exist_ok=True)
+        for prompt in (DIALPLAN / "prompts/en").glob("*.ulaw"):
+            (self._prompts_dir / prompt.name).write_bytes(b"\xff" * 800)
 
     def _values(self) -> dict[str, str]:
         modules = _COMMON_MODULES + (_PBX_MODULES if self._role is Role.PBX else ())
@@ -330,6 +343,7 @@ class Asterisk:
             "modules": str(self._tree.modules_dir),
             "data": str(self._tree.data_dir),
             "dialplan": str(DIALPLAN),
+            "prompts": str(self._prompts_dir),
             "ami_port": str(self.ports.ami),
             "sip_port": str(self.ports.sip),
             "peer_sip_port": str(self._peer_sip_port),
@@ -370,7 +384,7 @@ def _die_with_parent() -> None:
 # --- modules: only what is needed, for a start within a second and little memory -----------------------------------
 
 _EMPTY_FILES = (
-    "ccss.conf", "cli.conf", "cli_aliases.conf", "cli_permissions.conf", "codecs.conf", "confbridge.conf",
+    "acl.conf", "ccss.conf", "cli.conf", "cli_aliases.conf", "cli_permissions.conf", "codecs.conf", "confbridge.conf",
     "dnsmgr.conf", "dsp.conf", "enum.conf", "extconfig.conf", "features.conf", "http.conf", "pjproject.conf",
     "pjsip_notify.conf", "queuerules.conf", "res_parking.conf", "sorcery.conf", "stasis.conf", "udptl.conf",
     "agents.conf", "cel.conf", "cdr.conf", "geolocation.conf",
@@ -381,7 +395,8 @@ _COMMON_MODULES = (
     "res_geolocation", "res_pjsip", "res_pjsip_session", "res_pjsip_pubsub", "res_pjsip_sdp_rtp",
     "res_pjsip_caller_id", "res_pjsip_dtmf_info", "res_pjsip_endpoint_identifier_ip",
     "res_pjsip_endpoint_identifier_user", "res_pjsip_rfc3326", "res_pjsip_diversion", "res_pjsip_refer",
-    "res_pjsip_nat", "res_pjsip_logger", "res_rtp_asterisk", "chan_pjsip", "chan_bridge_media",
+    "res_pjsip_nat", "res_pjsip_authenticator_digest",
+    "res_pjsip_outbound_authenticator_digest", "res_pjsip_logger", "res_rtp_asterisk", "chan_pjsip", "chan_bridge_media",
     "bridge_simple", "bridge_softmix", "bridge_holding", "bridge_native_rtp", "bridge_builtin_features",
     "codec_ulaw", "codec_alaw", "codec_resample", "format_pcm", "format_wav", "pbx_config", "app_dial", "app_db",
     "app_exec", "app_playback", "app_senddtmf", "app_stack", "app_transfer", "app_userevent", "app_verbose",
