@@ -3,7 +3,6 @@
 A message names what was tried, with which value, and what to do about it; it is fit to be shown to a person and
 never holds a secret.
 """
-# ruff: noqa: N818 - these names say what happened; every one of them is an error
 
 
 class CtiError(Exception):
