@@ -1,0 +1,134 @@
+"""The one consumer of a PBX's inbox: arrivals in order → `parse` → `Core.step` → sinks and commands.
+
+It also keeps the core's time: the PBX's clock is the last timestamp heard plus the monotonic time since, and a
+`Tick` is made when the core's next deadline has come and nothing else was heard.
+
+Nothing here blocks: sinks take facts synchronously and have queues of their own. A sink that fails is logged and
+counted; it never stops another, nor the pump.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from cti.core.commands import Command
+from cti.core.core import Core, Outcome
+from cti.core.events import AgentSaid, DutySaid, Event, Resynced, Tick, Unusable, parse
+from cti.core.facts import Fact, Rejected
+from cti.daemon.inbox import Arrival, Inbox
+
+Take = Callable[[Sequence[Fact]], None]
+Act = Callable[[Iterable[Command]], None]
+
+_LOGGED_REJECTS = 100  # of a process; the counters go on
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class PumpFigures:
+    """What went through; counters since the process started."""
+
+    events: int = 0
+    rejected: int = 0
+    bugs: int = 0  # events or facts our own code failed on
+
+
+class Pump:
+    """Runs one core; `step_all` is the whole of it, so that a replay runs the same code without a loop."""
+
+    def __init__(
+        self,
+        core: Core,
+        sinks: Sequence[Take],
+        act: Act,
+        *,
+        on_event: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        self.core = core
+        self.figures = PumpFigures()
+        self._sinks = sinks
+        self._act = act
+        self._on_event = on_event  # told of events that wake other tasks: Resynced, DutySaid, AgentSaid
+        self._pbx_at: float | None = None
+        self._mono = 0.0
+
+    def pbx_now(self) -> float | None:
+        """The PBX's clock now, or None before anything was heard."""
+        return None if self._pbx_at is None else self._pbx_at + time.monotonic() - self._mono
+
+    async def run(self, inbox: Inbox) -> None:
+        """Consume until cancelled; a batch that was taken is always dealt with whole."""
+        while True:
+            batch: list[Arrival] = []
+            try:
+                async with asyncio.timeout(self._until_deadline()):
+                    batch = await inbox.get_batch()
+            except TimeoutError:
+                self._tick()
+            self.step_all(batch)
+
+    def _until_deadline(self) -> float | None:
+        deadline, now = self.core.next_deadline(), self.pbx_now()
+        return None if deadline is None or now is None else max(0.0, deadline - now)
+
+    def _tick(self) -> None:
+        now, deadline = self.pbx_now(), self.core.next_deadline()
+        if now is not None and deadline is not None:
+            self._deliver([self._guarded(Tick(max(now, deadline)))])
+
+    def step_all(self, batch: Iterable[Arrival]) -> None:
+        """Take arrivals in order and hand what they led to on, once for the batch."""
+        outcomes = [self._take(arrival) for arrival in batch]
+        self._deliver([outcome for outcome in outcomes if outcome is not None])
+
+    def _take(self, arrival: Arrival) -> Outcome | None:
+        what = arrival.what
+        try:
+            event = parse(what, arrival.at) if isinstance(what, Mapping) else what
+        except Unusable as error:
+            return Outcome([Rejected(arrival.pbx, error.reason, arrival.at, error.detail)], [])
+        if event is None:
+            return None
+        self.figures.events += 1
+        self._pbx_at, self._mono = event.at, arrival.mono
+        outcome = self._guarded(event)
+        if isinstance(event, Resynced | DutySaid | AgentSaid):
+            self._on_event(event)
+        return outcome
+
+    def _guarded(self, event: Event) -> Outcome:
+        """A bug of ours costs one event, not the daemon: it is logged, counted and shown in health."""
+        try:
+            return self.core.step(event)
+        except Exception:
+            self.figures.bugs += 1
+            log.exception("core_failed", pbx=self.core.pbx, event_type=type(event).__name__)
+            return Outcome([], [])
+
+    def _deliver(self, outcomes: list[Outcome]) -> None:
+        facts = [fact for outcome in outcomes for fact in outcome.facts]
+        self._log_rejects(facts)
+        if facts:
+            for sink in self._sinks:
+                self._give(sink, facts)
+        commands = [command for outcome in outcomes for command in outcome.commands]
+        if commands:
+            self._act(commands)
+
+    def _give(self, sink: Take, facts: list[Fact]) -> None:
+        try:
+            sink(facts)
+        except Exception:
+            self.figures.bugs += 1
+            log.exception("sink_failed", pbx=self.core.pbx, sink=getattr(sink, "__qualname__", repr(sink)))
+
+    def _log_rejects(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, Rejected):
+                self.figures.rejected += 1
+                if self.figures.rejected <= _LOGGED_REJECTS:
+                    log.warning("rejected", pbx=fact.pbx, reason=fact.reason.value, detail=fact.detail)
