@@ -5,7 +5,7 @@ core reads none of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cti.core import attach
 from cti.core import events as ev
@@ -13,6 +13,7 @@ from cti.core.agents import Agents
 from cti.core.calls import Calls
 from cti.core.commands import Command
 from cti.core.facts import Fact, Fault, FaultKind, Link, Queue
+from cti.core.faults import begun, ended, told
 from cti.core.memory import Memory
 from cti.core.rules import Rules
 
@@ -76,27 +77,24 @@ class Core:
         link = Link(self.pbx, up=False, at=event.at, detail=event.why)
         if FaultKind.LINK in self._open_faults:
             return [link]
-        return [link, self._begin_fault(FaultKind.LINK, event.at, event.why)]
+        fault = self._open_faults[FaultKind.LINK] = begun(self.pbx, FaultKind.LINK, event.at, event.why)
+        return [link, *told(fault)]
 
     def _resynced(self, event: ev.Resynced) -> list[Fact]:
-        facts: list[Fact] = []
-        restarted = self._booted_at > 0 and event.booted_at - self._booted_at > _SAME_BOOT
-        if restarted:
-            began = min(self._last_at, event.booted_at)
-            fault_id = f"{self.pbx}-{FaultKind.PBX_RESTART}-{event.booted_at:.0f}"
-            facts.append(
-                Fault(fault_id, FaultKind.PBX_RESTART, self.pbx, began, event.at, "Asterisk was restarted")
-            )
-        self._booted_at = event.booted_at or self._booted_at
+        facts = self._restarted(event)
         broken = self._open_faults.pop(FaultKind.LINK, None)
         if broken is not None:
-            facts.append(replace(broken, ended_at=event.at))
+            facts += told(ended(broken, event.at))
         facts += [Queue(self.pbx, q.queue, q.strategy, q.wrap_up, q.max_waiting) for q in event.queues]
         facts += attach.resync(self.calls, event)
         facts.append(Link(self.pbx, up=True, at=event.at))
         return facts
 
-    def _begin_fault(self, kind: FaultKind, at: float, detail: str) -> Fault:
-        fault = Fault(f"{self.pbx}-{kind}-{at:.6f}", kind, self.pbx, at, None, detail)
-        self._open_faults[kind] = fault
-        return fault
+    def _restarted(self, event: ev.Resynced) -> list[Fact]:
+        """A PBX that started later than it had before was restarted; it was away at most since it was last heard."""
+        before, self._booted_at = self._booted_at, event.booted_at or self._booted_at
+        if not before or event.booted_at - before <= _SAME_BOOT:
+            return []
+        began = min(self._last_at, event.booted_at)
+        fault = begun(self.pbx, FaultKind.PBX_RESTART, began, "Asterisk was restarted")
+        return told(ended(fault, event.at))
