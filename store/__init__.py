@@ -7,6 +7,7 @@ from store.engine import Database, make_file, parse_url
 from store.errors import StoreError
 from store.migrations import upgrade
 from store.people import People
+from store.queries import Queries
 from store.writer import Trouble, Writer
 
 __all__ = ["Store", "StoreError", "open_store"]
@@ -20,6 +21,7 @@ class Store:
         self.url = database.url.render_as_string(hide_password=True)
         self.engine = database.writing
         self.writer = Writer(database.writing, database.url, on_trouble=on_trouble)
+        self.queries = Queries(database)
         self.people = People(database)
 
     async def close(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a shutdown has one deadline

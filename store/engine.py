@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from store.errors import StoreError
@@ -64,7 +64,12 @@ def make_engine(url: URL, *, write: bool, pool_size: int = 5) -> AsyncEngine:
     sqlite = url.get_backend_name() == "sqlite"
     try:
         engine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=10, pool_pre_ping=not sqlite
+            url,
+            hide_parameters=True,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=not sqlite,
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
@@ -97,7 +102,7 @@ def make_file(url: URL) -> None:
 
 def translated(error: BaseException, url: URL) -> StoreError:
     """A library's error in our words; the URL is shown without its password."""
-    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    reason = str(error.orig) if isinstance(error, StatementError) else str(error)
     where = url.render_as_string(hide_password=True)
     return StoreError(f"database {where}: {reason or type(error).__name__}; {_cure(reason)}")
 

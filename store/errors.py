@@ -3,3 +3,11 @@
 
 class StoreError(Exception):
     """The database cannot be used, or refused something; the text says what to do and holds no password."""
+
+
+class BadCursor(ValueError):
+    """A page was asked for with a cursor that is not one of ours; the caller's mistake, not the database's."""
+
+
+class BadLimit(ValueError):
+    """A page of no or too many rows was asked for."""

@@ -135,6 +135,7 @@ queue_stays = _table(
 Index(None, queue_stays.c.call_id)
 Index(None, queue_stays.c.joined_at)
 Index(None, queue_stays.c.queue, queue_stays.c.joined_at)
+Index(None, queue_stays.c.agent, queue_stays.c.joined_at)
 
 attempts = _table(
     "attempts",
@@ -209,6 +210,12 @@ agent_states = _table(
     _instant("previous_since", null=True),
 )
 Index(None, agent_states.c.since)
+Index(
+    "ix_agent_states_open",
+    agent_states.c.pbx,
+    sqlite_where=agent_states.c.until.is_(None),
+    postgresql_where=agent_states.c.until.is_(None),
+)
 
 away_episodes = _table(
     "away_episodes",
@@ -254,6 +261,12 @@ faults = _table(
     _text("detail"),
 )
 Index(None, faults.c.began_at, faults.c.id)
+Index(
+    "ix_faults_open",
+    faults.c.pbx,
+    sqlite_where=faults.c.ended_at.is_(None),
+    postgresql_where=faults.c.ended_at.is_(None),
+)
 
 work_items = _table(
     "work_items",

@@ -10,7 +10,7 @@ A row is replaced by the last fact of its key, with three exceptions:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any
 
@@ -23,6 +23,8 @@ from store.tables import FACT_TABLES, agent_states, work_items
 
 _CHUNK = 500  # rows bound at once: the event loop gets its turn between two chunks
 
+_INTEGER = 2**31 - 1
+
 Row = dict[str, Any]
 
 
@@ -34,6 +36,18 @@ def is_stored(fact: Fact) -> bool:
 def is_from_books(fact: Fact) -> bool:
     """Whether the fact itself says that it came from the PBX's books."""
     return isinstance(fact, Call) and fact.quality is Quality.FROM_BOOKS
+
+
+def mended(fact: Fact) -> Fact:
+    """The fact without what no database takes: half characters, NULs, integers of more than 32 bits."""
+    changed: dict[str, Any] = {}
+    for field in fields(fact):
+        value = getattr(fact, field.name)
+        if type(value) is str:
+            changed[field.name] = value.encode("utf-8", "replace").decode().replace("\0", "")
+        elif type(value) is int:
+            changed[field.name] = max(-_INTEGER, min(value, _INTEGER))
+    return replace(fact, **changed)
 
 
 async def write(connection: AsyncConnection, facts: Iterable[Fact], *, only_absent: bool = False) -> None:

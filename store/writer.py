@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 _TRANSACTION = 4_000  # facts; keeps other writers' waiting and the loss of a failed attempt short
 _FIRST_DELAY = 0.1  # seconds before the first retry
-_LONGEST_DELAY = 5.0
+_LONGEST_DELAY = 3.0
 
 Trouble = Callable[[bool, str], None]
 
@@ -67,7 +67,8 @@ class Writer:
             engine: a writing one.
             url: for error messages.
             window: seconds to gather facts before a round.
-            limit: how many facts may wait; one takes about 0.6 kB.
+            limit: how many facts may wait, and as many again while an attempt to write them is under way; one takes
+                about 0.6 kB.
             on_trouble: called with (True, detail) when the database cannot be written, and with (False, detail) when
                 it can again; may put facts.
         """
@@ -104,7 +105,7 @@ class Writer:
                 pending.live[fact.key] = fact
         if self._task.done():
             self._give_up_all()
-        elif len(pending) + len(self._writing) > self._limit:
+        else:
             self._make_room()
         self._wake.set()
 
@@ -147,27 +148,26 @@ class Writer:
         while not (self._closing and not self._has_work()):
             await self._wake.wait()
             self._wake.clear()
-            await self._pause(self._window)
+            if not self._closing:
+                await self._pause(self._window)
             if await self._round():
                 delay = 0.0
                 continue
             delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
             self._wake.set()
-            await asyncio.sleep(delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            await self._pause(delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
 
     def _has_work(self) -> bool:
         return bool(self._pending or self._pending.waiters)
 
     async def _pause(self, seconds: float) -> None:
-        """Gather for a while, unless somebody waits for the result."""
+        """Let some time go by, unless somebody waits for the result."""
         try:
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
         except TimeoutError:
             pass
         self._hurry.clear()
-        if self._closing:
-            self._hurry.set()
 
     async def _round(self) -> bool:
         """Write all that is pending; False when it has to be tried again."""
@@ -176,6 +176,7 @@ class Writer:
         if error is not None:
             self._pending.put_back(self._writing)
             self._writing = Pending()
+            self._make_room()
             self._failed(error)
             return False
         for waiter in self._writing.waiters:
@@ -212,6 +213,8 @@ class Writer:
         """A batch was refused for what is in it: write the others, and put the culprits on record."""
         for key, fact in facts.items():
             error = await self._transact({key: fact}, only_absent=only_absent)
+            if error is not None and _is_about_data(error):
+                error = await self._transact({key: upserts.mended(fact)}, only_absent=only_absent)
             if error is None:
                 continue
             if not _is_about_data(error):
@@ -250,8 +253,9 @@ class Writer:
 
     def _make_room(self) -> None:
         """Drop a twentieth at once, so that a full store does not search its facts for each new one."""
-        surplus = len(self._pending) + len(self._writing) - self._limit
-        self._count(dropped=self._pending.drop(surplus + self._limit // 20))
+        surplus = len(self._pending) - self._limit
+        if surplus > 0:
+            self._count(dropped=self._pending.drop(surplus + self._limit // 20))
 
     def _give_up_all(self) -> None:
         self._count(dropped=len(self._pending) + len(self._writing))

@@ -30,6 +30,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("agent_states", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_agent_states_open",
+            ["pbx"],
+            unique=False,
+            sqlite_where=sa.text("until IS NULL"),
+            postgresql_where=sa.text("until IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_agent_states_since"), ["since"], unique=False)
 
     op.create_table(
@@ -145,6 +152,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
     )
     with op.batch_alter_table("faults", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_faults_began_at_id"), ["began_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_faults_open",
+            ["pbx"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
 
     op.create_table(
         "incidents",
@@ -228,6 +242,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("queue_stays", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_queue_stays_agent_joined_at"), ["agent", "joined_at"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_queue_stays_call_id"), ["call_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_queue_stays_joined_at"), ["joined_at"], unique=False)
         batch_op.create_index(
@@ -437,6 +454,7 @@ def downgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         batch_op.drop_index(batch_op.f("ix_queue_stays_queue_joined_at"))
         batch_op.drop_index(batch_op.f("ix_queue_stays_joined_at"))
         batch_op.drop_index(batch_op.f("ix_queue_stays_call_id"))
+        batch_op.drop_index(batch_op.f("ix_queue_stays_agent_joined_at"))
 
     op.drop_table("queue_stays")
     op.drop_table("people")
@@ -450,6 +468,11 @@ def downgrade() -> None:  # noqa: PLR0915 - one statement a table and index
 
     op.drop_table("incidents")
     with op.batch_alter_table("faults", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_faults_open",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_faults_began_at_id"))
 
     op.drop_table("faults")
@@ -485,5 +508,10 @@ def downgrade() -> None:  # noqa: PLR0915 - one statement a table and index
     op.drop_table("attempts")
     with op.batch_alter_table("agent_states", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_agent_states_since"))
+        batch_op.drop_index(
+            "ix_agent_states_open",
+            sqlite_where=sa.text("until IS NULL"),
+            postgresql_where=sa.text("until IS NULL"),
+        )
 
     op.drop_table("agent_states")
