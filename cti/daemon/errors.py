@@ -43,3 +43,7 @@ class ImportRefused(CtiError):
 
 class PublishError(CtiError):
     """The roster could not be put into the PBX."""
+
+
+class RecordingError(CtiError):
+    """A recording cannot be written or read."""
