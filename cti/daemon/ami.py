@@ -4,18 +4,12 @@
 calls), the publisher (AstDB). panoramisk gives the connection, the actions and their serialisation; framing,
 dispatch, correlation, keepalive and reconnection are ours, because panoramisk's decode each read by itself, send
 unanswered actions again after a reconnect, and retry every two seconds.
-
-An action is sent once. When the link breaks before its answer, the caller gets `LinkDown` and has to find out by
-the events whether it was done.
 """
 
 import asyncio
-import contextlib
-import hashlib
-import random
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, cast
 
 import structlog
@@ -26,12 +20,11 @@ from panoramisk.ami_protocol import AMIProtocol
 from config.settings import Account, PbxSettings
 from cti.core.events import Message
 from cti.core.wire import Framer, decode, event_name
-from cti.daemon.errors import ActionFailed, ActionTimeout, AmiError, LinkDown, LoginRefused
+from cti.daemon.connection import Connection, Tap, Wire
+from cti.daemon.errors import ActionFailed, ActionTimeout, LinkDown
 from cti.daemon.inbox import Inbox
 from cti.daemon.link import Access, LinkStatus, Timing, checked
-from cti.daemon.resync import OURS, Mode, Stream, round_of_actions
-
-MASK = "system,call,agent,user"  # event classes the reader subscribes to, whatever else its account may read
+from cti.daemon.resync import Stream
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +97,33 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         if message is not None:
             self.handle_message(message)
 
+    @property
+    def greeting(self) -> str:
+        """The line with which the PBX opened the connection, "" if it did not."""
+        return self.framer.greeting
+
+    def write(self, action: Mapping[str, str]) -> None:
+        """Send an action whose answer is for the stream."""
+        self.transport.write(str(Action(checked(action))).encode())
+
+    async def request(
+        self, action: Mapping[str, str], seconds: float, listed: Iterable[str] | None = None
+    ) -> list[Message]:
+        """Send an action; its response, or the items of these event names. Raises AmiError."""
+        headers = checked(action)
+        if self.lost.done():
+            self.lost.result()
+        request = _Request(headers, listed)
+        self.send(request)
+        try:
+            async with asyncio.timeout(seconds):
+                rows: list[Message] = await request.future
+        except TimeoutError:
+            raise ActionTimeout(f"{headers['Action']} was not answered within {seconds:g} s") from None
+        finally:
+            self.responses.pop(headers["ActionID"], None)
+        return rows
+
     def handle_message(self, message: Message) -> None:
         request = self.responses.get(message.get("ActionID", ""))
         if request is not None and request.add_message(message):
@@ -151,244 +171,42 @@ class _Manager(Manager):  # type: ignore[misc]  # panoramisk has no types
         """Nothing: the supervisor of the connection reconnects."""
 
 
-class Connection:
-    """One supervised login of one role; see `Pbx` for what is offered to others."""
+async def connect(
+    access: Access, timing: Timing, stream: Stream | None, status: LinkStatus, tap: Tap | None
+) -> Wire:
+    """Make one connection, not logged in yet. Raises LinkDown."""
+    manager = _Manager(
+        loop=asyncio.get_running_loop(),
+        host=access.host,
+        port=access.port,
+        ssl=access.tls or False,
+        protocol_factory=lambda: _Protocol(stream, status, tap),
+    )
+    try:
+        async with asyncio.timeout(timing.connect):
+            _, protocol = await manager.connect()
+    except TimeoutError:
+        raise LinkDown(f"no connection to {access} within {timing.connect:g} s") from None
+    except OSError as error:  # ssl.SSLError and its certificate errors are OSErrors
+        raise LinkDown(f"no connection to {access}: {error}") from None
+    return cast("_Protocol", protocol)
 
-    def __init__(
-        self,
-        role: str,
-        access: Access,
-        timing: Timing,
-        stream: Stream | None = None,
-        *,
-        tap: Callable[[bytes], None] | None = None,
-        room: Callable[[], Any] | None = None,
-    ) -> None:
-        self.status = LinkStatus(role)
-        self.in_step = asyncio.Event()
-        self._access = access
-        self._timing = timing
-        self._stream = stream
-        self._tap = tap
-        self._room = room  # awaited before another round after an overflow
-        self._changed = asyncio.Event()
-        self._sent = 0
-        self._rounds = 0
-        self._protocol: _Protocol | None = None
-        if stream is not None:
-            stream.changed = self._changed.set
 
-    async def run(self) -> None:
-        """Connect, log in, stay; again and again until cancelled."""
-        failures = 0
-        while True:
-            began = time.monotonic()
-            try:
-                await self.session()
-            except LoginRefused as error:
-                self._went_down(error, refused=True)
-                await asyncio.sleep(self._timing.refused)
-            except AmiError as error:
-                was_up = self.status.up
-                self._went_down(error)
-                healthy = was_up and time.monotonic() - began >= self._timing.healthy
-                failures = 0 if healthy else failures
-                await asyncio.sleep(self._delay(failures))
-                failures += 1
+def connection(
+    role: str,
+    access: Access,
+    timing: Timing,
+    stream: Stream | None = None,
+    *,
+    room: Callable[[], Awaitable[None]] | None = None,
+    tap: Tap | None = None,
+) -> Connection:
+    """A supervised login; with a stream, its events are followed. `tap` sees the bytes of every read."""
 
-    def _delay(self, failures: int) -> float:
-        delay = min(self._timing.longest_delay, self._timing.first_delay * 2.0 ** min(failures, 16))
-        return delay * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
+    async def open_wire(status: LinkStatus) -> Wire:
+        return await connect(access, timing, stream, status, tap)
 
-    async def session(self) -> None:
-        """One connection from its making to its end; raises AmiError, never returns."""
-        try:
-            protocol = await self._connect()
-            self._protocol = protocol
-            try:
-                await self._login(protocol)
-                await self._live(protocol)
-            finally:
-                protocol.fail("closed")
-        finally:
-            self._protocol = None
-            self.in_step.clear()
-
-    async def _connect(self) -> _Protocol:
-        access, timing = self._access, self._timing
-        if self._stream is not None:
-            self._stream.connected()
-        manager = _Manager(
-            loop=asyncio.get_running_loop(),
-            host=access.host,
-            port=access.port,
-            ssl=access.tls or False,
-            protocol_factory=lambda: _Protocol(self._stream, self.status, self._tap),
-        )
-        try:
-            async with asyncio.timeout(timing.connect):
-                _, protocol = await manager.connect()
-        except TimeoutError:
-            raise LinkDown(f"no connection to {access} within {timing.connect:g} s") from None
-        except OSError as error:  # ssl.SSLError and its certificate errors are OSErrors
-            raise LinkDown(f"no connection to {access}: {error}") from None
-        return cast("_Protocol", protocol)
-
-    async def _login(self, protocol: _Protocol) -> None:
-        access, deadline = self._access, self._timing.login
-        try:
-            challenge = await self._ask(protocol, {"Action": "Challenge", "AuthType": "MD5"}, deadline)
-            key = hashlib.md5(
-                f"{challenge[0].get('Challenge', '')}{access.secret}".encode(), usedforsecurity=False
-            ).hexdigest()
-            login = {"Action": "Login", "AuthType": "MD5", "Username": access.user, "Key": key}
-            login["Events"] = "off" if self._stream is None else MASK
-            await self._ask(protocol, login, deadline)
-        except ActionFailed as error:
-            raise LoginRefused(
-                f"the PBX refused {access}: {error}. Compare user and secret with its manager.conf, see that permit= there"
-                " lets this machine in, and run 'manager reload' on the PBX"
-            ) from None
-        except ActionTimeout:
-            greeting = protocol.framer.greeting or "none came"
-            raise LinkDown(
-                f"no answer to the login of {access} within {deadline:g} s; greeting: {greeting}"
-            ) from None
-
-    async def _live(self, protocol: _Protocol) -> None:
-        self.status.logins += 1
-        tasks: list[asyncio.Future[None]] = [protocol.lost, asyncio.ensure_future(self._keepalive(protocol))]
-        if self._stream is None:
-            self._came_up()
-        else:
-            tasks.append(asyncio.ensure_future(self._follow(protocol, self._stream)))
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in reversed(tasks):  # what a task found out says more than that the connection ended
-                if task.done():
-                    task.result()
-        finally:
-            for task in tasks[1:]:
-                task.cancel()
-            await asyncio.gather(*tasks[1:], return_exceptions=True)
-
-    async def _keepalive(self, protocol: _Protocol) -> None:
-        """Notice a peer that stopped answering: silence, a ping, silence again."""
-        limit = self._timing.keepalive
-        while True:
-            quiet = time.monotonic() - protocol.received
-            if quiet < limit:
-                await asyncio.sleep(limit - quiet)
-                continue
-            try:
-                pong = await self._ask(protocol, {"Action": "Ping"}, limit)
-            except ActionTimeout:
-                if time.monotonic() - protocol.received >= limit:
-                    raise LinkDown(
-                        f"{self._access} sent nothing for {2 * limit:g} s and answers no ping"
-                    ) from None
-            else:
-                if self._stream is not None:
-                    self._stream.set_clock(pong[0], time.time())
-
-    async def _follow(self, protocol: _Protocol, stream: Stream) -> None:
-        """Bring the stream in step after the login, and again whenever it asks for it."""
-        if not await self._until(lambda: stream.booted, self._timing.booted):
-            log.warning(
-                "no_fully_booted",
-                pbx=self._access.pbx,
-                account=self._access.user,
-                cure="give the account read=system, unless the PBX is still starting",
-            )
-        while True:
-            await self._one_round(protocol, stream)
-            if not stream.wants_resync:
-                self._came_up()
-            await self._until(lambda: stream.wants_resync, None)
-            self.in_step.clear()
-            if self._room is not None:
-                await self._room()
-
-    async def _one_round(self, protocol: _Protocol, stream: Stream) -> None:
-        self._rounds += 1
-        for action in round_of_actions(self._rounds):
-            protocol.transport.write(str(Action(action)).encode())
-        answered = await self._until(
-            lambda: (
-                bool(stream.refused) or (stream.round == self._rounds and stream.mode is not Mode.SYNCING)
-            ),
-            self._timing.resync,
-        )
-        if stream.refused:
-            raise LoginRefused(
-                f"{self._access} may not ask what lives on the PBX ({stream.refused}); give it write=reporting"
-                " in manager.conf and run 'manager reload' on the PBX"
-            )
-        if not answered:
-            raise LinkDown(f"{self._access} did not tell what lives on it within {self._timing.resync:g} s")
-
-    async def _until(self, true: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait until something of the stream is true; False when it is not after so many seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not true():
-                    self._changed.clear()
-                    await self._changed.wait()
-        return true()
-
-    async def ask(
-        self, action: Mapping[str, str], seconds: float, listed: Iterable[str] | None = None
-    ) -> list[Message]:
-        """Send one action; its response, or the list items of the wanted events."""
-        if self._protocol is None or not self.status.up:
-            raise LinkDown(f"not connected as {self._access}: {self.status.last_error or 'not yet tried'}")
-        return await self._ask(self._protocol, action, seconds, listed)
-
-    async def _ask(
-        self,
-        protocol: _Protocol,
-        action: Mapping[str, str],
-        seconds: float,
-        listed: Iterable[str] | None = None,
-    ) -> list[Message]:
-        self._sent += 1
-        headers = checked({**action, "ActionID": f"{OURS}{self.status.role}-{self._sent}"})
-        if protocol.lost.done():
-            protocol.lost.result()
-        request = _Request(headers, listed)
-        protocol.send(request)
-        try:
-            async with asyncio.timeout(seconds):
-                rows: list[Message] = await request.future
-        except TimeoutError:
-            raise ActionTimeout(f"{headers['Action']} was not answered within {seconds:g} s") from None
-        finally:
-            protocol.responses.pop(headers["ActionID"], None)
-        return rows
-
-    def _came_up(self) -> None:
-        self.in_step.set()
-        if not self.status.up:
-            self.status.up, self.status.since = True, time.time()
-            log.info("link_up", pbx=self._access.pbx, role=self.status.role, account=self._access.user)
-
-    def _went_down(self, error: AmiError, *, refused: bool = False) -> None:
-        """Note the end of a connection; the same reason is logged once, not at every try."""
-        status, now = self.status, time.time()
-        if status.up or str(error) != status.last_error:
-            event = "login_refused" if refused else "link_down"
-            log.error(event, pbx=self._access.pbx, role=status.role, reason=str(error))
-        silent = (
-            status.up
-            and status.received_at is not None
-            and now - status.received_at >= self._timing.keepalive
-        )
-        lost_at = status.received_at if silent and status.received_at is not None else now
-        if status.up:
-            status.up, status.since = False, now
-        status.last_error = str(error)
-        if self._stream is not None:
-            self._stream.disconnected(lost_at, time.monotonic() - (now - lost_at), str(error))
+    return Connection(role, access, timing, open_wire, stream=stream, room=room)
 
 
 Role = Literal["reader", "actor", "publisher"]
@@ -419,7 +237,7 @@ class Pbx:
                 name, settings.host, settings.port, account.user, account.secret.get_secret_value(), tls
             )
             stream = self.stream if role == "reader" else None
-            link = Connection(role, access, timing, stream, room=inbox.room)
+            link = connection(role, access, timing, stream, room=inbox.room)
             self.links[role] = shared.setdefault((access.user, access.secret), link)
 
     async def run(self) -> None:

@@ -33,7 +33,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from cti.core.wire import Framer
-from cti.daemon.ami import Connection
+from cti.daemon.ami import connection
+from cti.daemon.connection import Connection
 from cti.daemon.errors import AmiError, RecordingError
 from cti.daemon.inbox import Arrival
 from cti.daemon.link import Access, Timing
@@ -223,7 +224,7 @@ async def record(  # noqa: PLR0917 - an address, an account, and what to do
     writer = _Writer(out, progress)
     stream = Stream("recording", writer.count)
     access = Access("recording", host, port, user, secret, tls)
-    link = Connection("recorder", access, Timing(), stream, tap=writer.take)
+    link = connection("recorder", access, Timing(), stream, tap=writer.take)
     session = asyncio.ensure_future(link.session())
     ended = "cancelled"
     try:
