@@ -5,11 +5,12 @@ names of single prompts. Replace any file with a recording of your own voice und
 script overwrites only what it is asked for.
 """
 
+# ruff: noqa: INP001, T201  # a script for a terminal, not part of a package
+
 from __future__ import annotations
 
 import argparse
 import math
-import os
 import shlex
 import struct
 import subprocess
@@ -40,7 +41,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "抱歉，客服正忙，请稍后再拨。",
         "en": "Sorry, all agents are busy. Please call again later.",
     },
-    "please-wait": {"zh": "正在为您转接值班人员，请稍候。", "en": "Connecting you to the person on duty. Please hold."},
+    "please-wait": {
+        "zh": "正在为您转接值班人员，请稍候。",
+        "en": "Connecting you to the person on duty. Please hold.",
+    },
     "press-1": {"zh": "热线来电，接听请按1。", "en": "Hotline call. Press 1 to take it."},
     "call-back": {
         "zh": "抱歉，值班人员暂时无法接听，我们会尽快给您回电。",
@@ -54,6 +58,7 @@ TEXTS: dict[str, dict[str, str]] = {
 
 
 def main() -> int:
+    """Make the prompts that were asked for; 1 if espeak-ng does not work."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="prompts to make (all by default)")
     parser.add_argument("--espeak", default="espeak-ng", help="command that runs espeak-ng")
@@ -80,9 +85,9 @@ def main() -> int:
 def spoken(espeak: list[str], language: str, text: str) -> tuple[list[int], int]:
     """Samples and their rate as espeak-ng makes them."""
     with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "spoken.wav")
+        path = str(Path(directory) / "spoken.wav")
         command = [*espeak, "-v", VOICES[language], "-s", str(SPEED_WPM[language]), "-w", path, text]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603  # the user's own command
         with wave.open(path) as file:
             raw = file.readframes(file.getnframes())
             return list(struct.unpack(f"<{len(raw) // 2}h", raw)), file.getframerate()
@@ -98,7 +103,9 @@ def resampled(samples: list[int], rate: int, taps: int = 24) -> list[float]:
         total = 0.0
         for index in range(max(0, int(centre) - taps + 1), min(len(samples), int(centre) + taps + 1)):
             offset = index - centre
-            weight = 2 * cutoff if offset == 0 else math.sin(2 * math.pi * cutoff * offset) / (math.pi * offset)
+            weight = (
+                2 * cutoff if offset == 0 else math.sin(2 * math.pi * cutoff * offset) / (math.pi * offset)
+            )
             total += samples[index] * weight * (0.5 + 0.5 * math.cos(math.pi * offset / (taps + 1)))
         result.append(total)
     return result

@@ -96,7 +96,9 @@ class AmiClient:
         response, _ = await self._send(name, headers or {}, timeout)
         return response
 
-    async def query(self, name: str, headers: Headers | None = None, *, timeout: float = 10.0) -> list[Message]:
+    async def query(
+        self, name: str, headers: Headers | None = None, *, timeout: float = 10.0
+    ) -> list[Message]:
         """Send an action that answers with a list of events; the list without its closing event."""
         _, rows = await self._send(name, headers or {}, timeout, is_list=True)
         return rows

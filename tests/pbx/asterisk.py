@@ -17,7 +17,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -92,7 +92,11 @@ class PbxConfig:
     queues: tuple[QueueConfig, ...] = (QueueConfig("sales"), QueueConfig("support"))
     phones: tuple[str, ...] = PHONES
     globals: Mapping[str, str] = field(
-        default_factory=lambda: {"CTI_RING_SECONDS": "4", "CTI_SILENCE_SECONDS": "2", "CTI_CONFIRM_SECONDS": "2"}
+        default_factory=lambda: {
+            "CTI_RING_SECONDS": "3",
+            "CTI_SILENCE_SECONDS": "2",
+            "CTI_CONFIRM_SECONDS": "2",
+        }
     )
     qualify_s: int = 0
     """How often the PBX asks whether a phone is there; 0 = never, and then every phone counts as reachable."""
@@ -314,7 +318,8 @@ class Asterisk:
         values = self._values()
         role = TEMPLATES / self._role.value
         values["phone_endpoints"] = "\n".join(
-            _fill((role / "phone_endpoint.conf").read_text(), {**values, "ext": phone}) for phone in self._config.phones
+            _fill((role / "phone_endpoint.conf").read_text(), {**values, "ext": phone})
+            for phone in self._config.phones
         )
         for template in [*(TEMPLATES / "common").glob("*.conf"), *role.glob("*.conf")]:
             if template.name not in ("phone_endpoint.conf", "empty.conf"):
@@ -420,7 +425,9 @@ _PBX_MODULES = (
 class Lab:
     """A PBX and the phone network around it, both running between ``async with`` and its end."""
 
-    def __init__(self, tree: Tree | None = None, *, config: PbxConfig | None = None, directory: Path | None = None) -> None:
+    def __init__(
+        self, tree: Tree | None = None, *, config: PbxConfig | None = None, directory: Path | None = None
+    ) -> None:
         tree = tree or provision()
         self.config = config or PbxConfig()
         pbx_ports, phone_ports = Ports.free(), Ports.free()
@@ -435,17 +442,13 @@ class Lab:
 
     async def __aenter__(self) -> Self:
         try:
-            await _all([self.pbx.start, self.phones.start])
+            await asyncio.gather(self.pbx.start(), self.phones.start())
         except BaseException:
             await self.__aexit__()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await _all([self.pbx.stop, self.phones.stop])
+        await asyncio.gather(self.pbx.stop(), self.phones.stop())
         self.pbx.remove()
         self.phones.remove()
-
-
-async def _all(steps: Iterable[Callable[[], object]]) -> None:
-    await asyncio.gather(*(step() for step in steps))  # type: ignore[arg-type]

@@ -16,7 +16,9 @@ from tests.pbx.amiclient import AmiClient, AmiError, Message
 from tests.pbx.asterisk import Asterisk
 
 PhoneMode = Literal["answer", "noanswer", "busy", "reject", "unreachable", "silent"]
-MobileMode = Literal["accept", "ignore", "noanswer", "busy", "reject", "hangup_in_prompt", "unreachable", "silent"]
+MobileMode = Literal[
+    "accept", "ignore", "noanswer", "busy", "reject", "hangup_in_prompt", "unreachable", "silent"
+]
 TrunkMode = Literal["up", "congestion", "unavailable", "silent"]
 
 _ids = itertools.count(1)
@@ -38,7 +40,12 @@ class CallHandle:
     async def served(self, timeout: float = 30.0) -> Message:
         """Wait until a desk phone or mobile has picked up for this caller; its event (Number, Chan)."""
         return await self._network.ami.wait_for(
-            "UserEvent", since=self._since, timeout=timeout, UserEvent="Phone", What="answered", Peer=self.number
+            "UserEvent",
+            since=self._since,
+            timeout=timeout,
+            UserEvent="Phone",
+            What="answered",
+            Peer=self.number,
         )
 
     async def ended(self, timeout: float = 60.0) -> Message:

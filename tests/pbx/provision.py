@@ -118,7 +118,9 @@ def _complete_tree(tree_dir: Path) -> Tree | None:
 
 def _open_tree(tree_dir: Path) -> Tree:
     multiarch = _ARCHITECTURES[_architecture()]
-    loaders = sorted([*tree_dir.glob("usr/lib*/ld-linux-*.so.*"), *tree_dir.glob(f"usr/lib/{multiarch}/ld-linux-*.so.*")])
+    loaders = sorted(
+        [*tree_dir.glob("usr/lib*/ld-linux-*.so.*"), *tree_dir.glob(f"usr/lib/{multiarch}/ld-linux-*.so.*")]
+    )
     if not loaders:
         raise ProvisionError(f"no dynamic loader in {tree_dir}; remove that directory and provision again")
     return Tree(root=tree_dir, loader=loaders[0], lib_dir=tree_dir / "usr/lib" / multiarch)
@@ -173,7 +175,9 @@ def _download(apt: Path, progress: Progress) -> list[Path]:
     keyring = f"signed-by={KEYRING} " if KEYRING.is_file() else ""
     mirrors = _mirrors()
     if not mirrors:
-        raise ProvisionError("apt knows no package source here; add one and run 'apt-get update', then try again")
+        raise ProvisionError(
+            "apt knows no package source here; add one and run 'apt-get update', then try again"
+        )
     failures: list[str] = []
     for mirror in mirrors:
         # The mirror may be a frozen one whose Release file is past its date; the signature is still checked.
@@ -194,7 +198,9 @@ def _download(apt: Path, progress: Progress) -> list[Path]:
         watch=lambda: progress(f"downloading {wanted} packages", 0.12 + 0.38 * _share(apt, wanted)),
     )  # fmt: skip
     if failure is not None:
-        raise ProvisionError(f"apt could not download Asterisk from suite {_SUITE} of the machine's mirror: {failure}")
+        raise ProvisionError(
+            f"apt could not download Asterisk from suite {_SUITE} of the machine's mirror: {failure}"
+        )
     debs = sorted((apt / "cache/archives").glob("*.deb"))
     if not any(deb.name.startswith("asterisk_") for deb in debs):
         raise ProvisionError(f"the mirror's suite {_SUITE} carries no package asterisk for {_architecture()}")
@@ -242,7 +248,9 @@ def _apt(apt: Path, *args: str, watch: Callable[[], None] | None = None) -> str 
     deadline = time.monotonic() + _COMMAND_TIMEOUT_S
     with output.open("wb") as sink:
         command = ["apt-get", *_apt_options(apt), *args]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=_c_locale()) as running:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=_c_locale()
+        ) as running:
             while running.poll() is None:
                 if time.monotonic() > deadline:
                     running.kill()
@@ -267,6 +275,7 @@ def _count_packages(apt: Path) -> int:
 def _mirrors() -> list[str]:
     """Base URIs of the machine's own package sources, Debian's main archive first."""
     listed = _mirrors_of_indexes() or _mirrors_of_sources()
+
     # An archive of security updates or of another distribution has no suite sid: it is only tried at last.
     def rank(uri: str) -> tuple[bool, bool]:
         return ("security" in uri, "debian" not in uri)
@@ -310,7 +319,9 @@ def _architecture() -> str:
         raise ProvisionError("dpkg is missing: the test PBX is made from Debian packages") from error
     architecture = done.stdout.strip()
     if architecture not in _ARCHITECTURES:
-        raise ProvisionError(f"unsupported architecture {architecture!r}; supported: {', '.join(_ARCHITECTURES)}")
+        raise ProvisionError(
+            f"unsupported architecture {architecture!r}; supported: {', '.join(_ARCHITECTURES)}"
+        )
     return architecture
 
 
@@ -329,7 +340,9 @@ def _lock(path: Path, progress: Progress) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ProvisionError(f"another process has been provisioning for too long ({path})") from None
+                    raise ProvisionError(
+                        f"another process has been provisioning for too long ({path})"
+                    ) from None
                 progress("another process is provisioning; waiting", None)
                 time.sleep(0.5)
         yield

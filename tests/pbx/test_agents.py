@@ -57,7 +57,9 @@ async def test_an_agent_moves_to_another_desk(pbx: Pbx) -> None:
     await pbx.phones.login("1002", "2001", PIN)
     assert (await members(pbx, "sales"))["2001"]["Location"] == "PJSIP/1002"
     await pbx.phones.login("1002", "2002", PIN)
-    assert {name: row["Location"] for name, row in (await members(pbx, "sales")).items()} == {"2002": "PJSIP/1002"}
+    assert {name: row["Location"] for name, row in (await members(pbx, "sales")).items()} == {
+        "2002": "PJSIP/1002"
+    }
     assert agent_events(pbx) == [
         ("login", "2001", "PJSIP/1001", "phone"),
         ("logout", "2001", "PJSIP/1001", "moved"),
@@ -78,7 +80,11 @@ async def test_away_and_back_with_a_reason(pbx: Pbx) -> None:
     assert (await members(pbx, "sales"))["2001"]["Paused"] == "0"
     await pbx.phones.pause("1001", "3", shorthand=False)
     assert (await members(pbx, "sales"))["2001"]["PausedReason"] == "training"
-    assert [event[0::3] for event in agent_events(pbx)[1:]] == [("pause", "lunch"), ("unpause", ""), ("pause", "training")]
+    assert [event[0::3] for event in agent_events(pbx)[1:]] == [
+        ("pause", "lunch"),
+        ("unpause", ""),
+        ("pause", "training"),
+    ]
 
 
 async def test_the_phone_decides_who_acts_not_the_caller_id(pbx: Pbx) -> None:
@@ -91,17 +97,22 @@ async def test_the_phone_decides_who_acts_not_the_caller_id(pbx: Pbx) -> None:
 
 
 async def test_five_wrong_pins_lock_the_login(pbx: Pbx) -> None:
-    """The fifth wrong PIN locks; then the right one does not help until the lock runs out."""
+    """The fifth wrong PIN in a row locks; then the right one does not help until the lock runs out."""
     await pbx.publish_agent("2001", PIN)
-    await pbx.phones.login("1001", "2001", "1#2001#2#2001#3")
+    call = await pbx.phones.agent_dials("1001", "*11", "2001#1#")
+    await pbx.ami.wait_for("UserEvent", UserEvent="CtiAgent", Action="refused")
+    await call.hangup()
+    await call.ended()
+    tries, at = (await pbx.ami.db_get("cti-lock", "2001") or "").split("|")
+    assert tries == "1"
+    await pbx.ami.db_put("cti-lock", "2001", f"3|{at}")
     await pbx.phones.login("1001", "2001", "4#2001#5")
     actions = [event[0] for event in agent_events(pbx)]
-    assert actions == ["refused"] * 4 + ["locked"]
+    assert actions == ["refused", "refused", "locked"]
     await pbx.phones.login("1001", "2001", PIN)
     assert [event[0] for event in agent_events(pbx)] == [*actions, "locked"]
     assert await members(pbx, "sales") == {}
-    tries = (await pbx.ami.db_get("cti-lock", "2001") or "").split("|")
-    await pbx.ami.db_put("cti-lock", "2001", f"{tries[0]}|{int(tries[1]) - 301}")
+    await pbx.ami.db_put("cti-lock", "2001", f"5|{int(at) - 301}")
     await pbx.phones.login("1001", "2001", PIN)
     assert agent_events(pbx)[-1][0] == "login"
 

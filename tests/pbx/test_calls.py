@@ -58,6 +58,17 @@ async def test_by_day_the_queue_answers(pbx: Pbx) -> None:
     assert re.fullmatch(r"\d{10}\.\d{6}", row[3])
 
 
+async def test_a_caller_the_queue_gives_back_is_told(pbx: Pbx) -> None:
+    """Nobody is logged in: after the limit the queue lets the caller go, and the PBX says why."""
+    await pbx.set_global("CTI_QUEUE_TIMEOUT", "1")
+    await pbx.publish_duty("sales", duty_row(now_segment("o")))
+    call = await pbx.phones.customer_calls("4001")
+    await call.ended()
+    hangup = await pbx.reader.wait_for("Hangup", CallerIDNum="13800138000")
+    assert "QUEUESTATUS=TIMEOUT" in hangup.every("ChanVariable")
+    assert pbx.reader.find("QueueCallerAbandon", Uniqueid=hangup["Uniqueid"])
+
+
 async def test_by_night_the_mobile_takes_the_call_by_pressing_1(pbx: Pbx) -> None:
     """The duty person presses 1 and talks; the mark says who, and since when."""
     await pbx.phones.set_mobile(FIRST, mode="accept", talk=0.3)
@@ -72,9 +83,9 @@ async def test_by_night_the_mobile_takes_the_call_by_pressing_1(pbx: Pbx) -> Non
     assert steps(pbx) == [("entered", ""), ("leg", FIRST), ("accepted", FIRST), ("ended", FIRST)]
 
 
-@pytest.mark.parametrize("mode", ["ignore", "busy", "hangup_in_prompt", "reject", "noanswer"])
+@pytest.mark.parametrize("mode", ["ignore", "busy", "hangup_in_prompt", "noanswer"])
 async def test_a_number_that_does_not_take_it_passes_it_on(pbx: Pbx, mode: str) -> None:
-    """Mailbox, busy, hung up while being asked, declined: the next number is rung and takes the call."""
+    """Mailbox, busy, hung up while being asked, not answered: the next number is rung and takes the call."""
     await pbx.phones.set_mobile(FIRST, mode=mode)
     await pbx.phones.set_mobile(SECOND, mode="accept", talk=0.2)
     await pbx.publish_duty("night", duty_row(now_segment(LADDER)))
@@ -190,7 +201,10 @@ async def test_numbers_that_may_not_be_dialled_are_passed_over(pbx: Pbx) -> None
     ident = await entered(pbx)
     assert await ended(pbx, ident) == "accepted"
     refused = pbx.reader.find("UserEvent", UserEvent="CtiDuty", Action="unaccepted")
-    assert [(m["Number"], m["Status"]) for m in refused] == [("00190012345", "not_allowed"), ("4001", "own_number")]
+    assert [(m["Number"], m["Status"]) for m in refused] == [
+        ("00190012345", "not_allowed"),
+        ("4001", "own_number"),
+    ]
     assert {m["Number"] for m in pbx.phones.ami.find("UserEvent", UserEvent="Phone")} == {FIRST}
 
 
@@ -207,4 +221,3 @@ async def test_a_callers_name_cannot_inject_anything(pbx: Pbx, name: str) -> Non
     for event in dialled:
         assert not set(event["CallerIDName"]) & set('";|&${}()`\\'), event["CallerIDName"]
     assert len(await pbx.pending(ident)) == 9
-

@@ -30,14 +30,18 @@ def test_a_tree_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
 
 def test_a_machine_without_apt_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what is missing and what to use instead."""
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
-    with pytest.raises(ProvisionError, match="apt-get is missing.*Debian"):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(ProvisionError, match=r"apt-get is missing.*Debian"):
         provision(tmp_path)
 
 
 def test_mirrors_are_read_from_both_kinds_of_source_files(tmp_path: Path) -> None:
     """When apt has no index yet, its source files tell the mirror."""
     (tmp_path / "sources.list.d").mkdir()
-    (tmp_path / "sources.list").write_text("# deb http://off/ x\ndeb [trusted=yes] http://one/debian stable main\n")
-    (tmp_path / "sources.list.d/two.sources").write_text("Types: deb\nURIs: http://two/debian\nSuites: stable\n")
+    (tmp_path / "sources.list").write_text(
+        "# deb http://off/ x\ndeb [trusted=yes] http://one/debian stable main\n"
+    )
+    (tmp_path / "sources.list.d/two.sources").write_text(
+        "Types: deb\nURIs: http://two/debian\nSuites: stable\n"
+    )
     assert module._mirrors_of_sources(tmp_path) == ["http://one/debian", "http://two/debian"]
