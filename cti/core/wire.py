@@ -38,6 +38,9 @@ class Framer:
             data = self._rest + data
         if not self._greeted:
             data = self._take_greeting(data)
+            if not self._greeted:
+                self._rest = data
+                return []
         if self._skipping:
             data = self._skip(data)
         frames = data.split(_END)
