@@ -4,6 +4,7 @@ Times of day are minutes since local midnight (0–1440), dates are local dates,
 are epoch seconds (UTC).
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -135,7 +136,7 @@ def parse_spans(text: str) -> tuple[Span, ...]:
     """Spans of "09:00-12:00,13:00-18:00"; an empty text has none.
 
     Raises:
-        ValueError: a span is not HH:MM-HH:MM, or ends before it begins.
+        ValueError: a span is not HH:MM-HH:MM, ends before it begins, or overlaps another.
     """
     spans = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
@@ -146,7 +147,11 @@ def parse_spans(text: str) -> tuple[Span, ...]:
         if span.start >= span.end:
             raise ValueError(f"{part!r} ends before it begins; write one over midnight as two, up to 24:00")
         spans.append(span)
-    return tuple(sorted(spans))
+    spans.sort()
+    for before, after in itertools.pairwise(spans):
+        if after.start < before.end:
+            raise ValueError(f"{text!r} has spans that overlap; write them one after the other")
+    return tuple(spans)
 
 
 def format_spans(spans: Iterable[Span]) -> str:

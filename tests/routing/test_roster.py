@@ -277,10 +277,11 @@ def test_spans_are_written_and_read_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["9-18", "09:00", "18:00-09:00", "09:60-10:00", "20:00-25:00", "٠٩:00-10:00"]
+    "text",
+    ["9-18", "09:00", "18:00-09:00", "09:60-10:00", "20:00-25:00", "09:00-12:00,11:00-13:00", "٠٩:00-10:00"],
 )
 def test_a_span_that_makes_no_sense_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"HH:MM|ends before|00:00 to 24:00"):
+    with pytest.raises(ValueError, match=r"HH:MM|ends before|overlap|00:00 to 24:00"):
         parse_spans(text)
 
 
