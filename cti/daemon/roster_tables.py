@@ -95,8 +95,8 @@ class PersonTable(Table):
 class HoursTable(Table):
     """`[hotlines.hours.workday]` and `day_off`: what is left out is closed."""
 
-    office: _Spans = Field("", examples=["09:00-18:00"])
-    duty: _Spans = Field("", examples=["08:00-21:00"])
+    office: _Spans = Field((), validate_default=False, examples=["09:00-18:00"])
+    duty: _Spans = Field((), validate_default=False, examples=["08:00-21:00"])
 
 
 class WeekTable(Table):
@@ -124,7 +124,7 @@ class RotationTable(Table):
     starts: date = Field(examples=["2026-01-05, without quotes"])
     people: Annotated[tuple[_Id, ...], Field(strict=False, min_length=1)] = Field(examples=[["2001", "2002"]])
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
-    handover: _Minutes = Field("09:00", examples=["09:00"])
+    handover: _Minutes = Field(9 * 60, validate_default=False, examples=["09:00"])
     backups: Annotated[int, Field(ge=0, le=10)] = 1
 
 
