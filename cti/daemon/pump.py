@@ -23,6 +23,7 @@ from cti.daemon.inbox import Arrival, Inbox
 Take = Callable[[Sequence[Fact]], None]
 Act = Callable[[Iterable[Command]], None]
 
+_MOST_TICKS = 50  # between two events; a leap of the PBX's clock must not tick through the years
 _LOGGED_REJECTS = 100  # of a process; the counters go on
 
 log = structlog.get_logger(__name__)
@@ -94,11 +95,23 @@ class Pump:
         if event is None:
             return None
         self.figures.events += 1
+        due = self._ticks_before(event.at)
         self._pbx_at, self._mono = event.at, arrival.mono
         outcome = self._guarded(event)
+        if due:
+            outcome = Outcome([*_facts(due), *outcome.facts], [*_commands(due), *outcome.commands])
         if isinstance(event, Resynced | DutySaid | AgentSaid):
             self._on_event(event)
         return outcome
+
+    def _ticks_before(self, at: float) -> list[Outcome]:
+        """What came due before an event is dealt with first and as of its own instant, however late it is noticed."""
+        outcomes: list[Outcome] = []
+        while (deadline := self.core.next_deadline()) is not None and deadline < at:
+            outcomes.append(self._guarded(Tick(deadline)))
+            if len(outcomes) >= _MOST_TICKS:
+                break
+        return outcomes
 
     def _guarded(self, event: Event) -> Outcome:
         """A bug of ours costs one event, not the daemon: it is logged, counted and shown in health."""
@@ -110,12 +123,12 @@ class Pump:
             return Outcome([], [])
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
-        facts = [fact for outcome in outcomes for fact in outcome.facts]
+        facts = _facts(outcomes)
         self._log_rejects(facts)
         if facts:
             for sink in self._sinks:
                 self._give(sink, facts)
-        commands = [command for outcome in outcomes for command in outcome.commands]
+        commands = _commands(outcomes)
         if commands:
             self._act(commands)
 
@@ -132,3 +145,11 @@ class Pump:
                 self.figures.rejected += 1
                 if self.figures.rejected <= _LOGGED_REJECTS:
                     log.warning("rejected", pbx=fact.pbx, reason=fact.reason.value, detail=fact.detail)
+
+
+def _facts(outcomes: Iterable[Outcome]) -> list[Fact]:
+    return [fact for outcome in outcomes for fact in outcome.facts]
+
+
+def _commands(outcomes: Iterable[Outcome]) -> list[Command]:
+    return [command for outcome in outcomes for command in outcome.commands]

@@ -22,7 +22,7 @@ from cti.core.faults import begun, ended, told
 from cti.core.rules import AwayRule, Rules
 from cti.daemon import logs
 from cti.daemon.act import Actor
-from cti.daemon.ami import Pbx
+from cti.daemon.ami import ROLES, Pbx
 from cti.daemon.figures import sources
 from cti.daemon.inbox import Inbox
 from cti.daemon.live import Live
@@ -85,12 +85,20 @@ class Room:
 
     def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Run everything of this PBX; returns the tasks in the order in which they are to be ended."""
-        parts = (self.pbx.run(), self.publisher.run(), self.marks.run(), self.actor.run())
+        parts = (self.pbx.run(), self._publish(), self._collect_marks(), self.actor.run())
         names = ("door", "publish", "marks", "actor")
         tasks = [
             group.create_task(part, name=f"{self.name}-{n}") for part, n in zip(parts, names, strict=True)
         ]
         return [*tasks, group.create_task(self.pump.run(self.inbox), name=f"{self.name}-pump")]
+
+    async def _publish(self) -> None:
+        await self.pbx.up("publisher")
+        await self.publisher.run()
+
+    async def _collect_marks(self) -> None:
+        await self.pbx.up("publisher")
+        await self.marks.run()
 
     async def drain(self) -> None:
         """Deal with what had arrived when the door was closed."""
@@ -178,7 +186,8 @@ class Service:
 
     async def _announce(self) -> None:
         for room in self.rooms.values():
-            await room.pbx.up()
+            for role in ROLES:
+                await room.pbx.up(role)
         log.info("ready", pbxs=list(self.rooms))
 
 
