@@ -1,0 +1,46 @@
+"""What the HTTP side is given by the shell; it opens nothing itself."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from cti.daemon.live import Live
+from routing.roster import Duty
+from store.queries import Queries
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is well or not. `detail` is for people and holds no personal data: anybody may read it."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the daemon is.
+
+    `ok` is False only when a restart would help. `ready` is False while what is shown is not complete: no link to a
+    PBX, events lost, a database that takes nothing.
+    """
+
+    ok: bool
+    ready: bool
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpDeps:
+    """Everything the routes read from."""
+
+    queries: Queries
+    live: Live
+    metrics_text: Callable[[], bytes]
+    health: Callable[[], Health]
+    duty_at: Callable[[str | None, float], Awaitable[Sequence[Duty]]]
+    """Who is on duty for a hotline (None: for each) at an epoch; raises `routing.roster.UnknownHotline`."""
+    token: str
+    allowed_hosts: tuple[str, ...] = ()  # beside the names of this machine
+    now: Callable[[], float] = time.time  # epoch seconds

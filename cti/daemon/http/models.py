@@ -1,0 +1,232 @@
+"""The API's answers that are records. Names are those of the facts and of the definitions; a test holds the two together.
+
+Instants are ISO-8601 UTC with `Z`, durations seconds, ratios 0–1. Enumerations are the facts' own.
+"""
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cti.core import facts as f
+from cti.daemon.http.instants import Instant
+
+T = TypeVar("T")
+
+
+class Answer(BaseModel):
+    """What every answer is: made from a fact's attributes, with no field left out."""
+
+    model_config = ConfigDict(
+        frozen=True, from_attributes=True, json_schema_serialization_defaults_required=True
+    )
+
+
+class Page(Answer, Generic[T]):
+    """Some of the rows, newest first."""
+
+    items: list[T]
+    next: str | None = Field(description="cursor of the following page; null on the last one")
+
+
+class Call(Answer):
+    """One contact from its first channel to its last hangup."""
+
+    id: str
+    pbx: str
+    direction: f.Direction
+    caller_number: str
+    caller_name: str
+    dialed_number: str
+    started_at: Instant
+    answered_at: Instant | None = Field(description="first human or queue member")
+    ended_at: Instant | None
+    disposition: f.Disposition | None = Field(description="null while the call lives")
+    ended_by: f.EndedBy | None
+    hangup_cause: int | None = Field(description="Q.850")
+    quality: f.Quality
+    merged_into: str | None
+
+
+class Leg(Answer):
+    """One channel that took part in a call."""
+
+    id: str
+    call_id: str
+    pbx: str
+    uniqueid: str
+    linkedid: str
+    channel: str
+    device: str
+    number: str
+    agent: str | None
+    dialed: bool = Field(description="true when the PBX rang it, false when it came in by itself")
+    started_at: Instant
+    ring_started_at: Instant | None
+    answered_at: Instant | None
+    ended_at: Instant | None
+    dial_status: str | None
+    hangup_cause: int | None = Field(description="Q.850")
+
+
+class QueueStay(Answer):
+    """One pass of a call through one queue."""
+
+    id: str
+    call_id: str
+    pbx: str
+    ordinal: int
+    queue: str
+    uniqueid: str
+    joined_at: Instant
+    position: int | None
+    answered_at: Instant | None
+    left_at: Instant | None
+    outcome: f.StayOutcome | None = Field(description="null while the caller waits")
+    wait: float | None = Field(description="seconds, joined to answered or left")
+    agent: str | None = Field(description="who answered")
+    book_wait: float | None = Field(description="seconds, app_queue's own figure")
+    book_talk: float | None = Field(description="seconds, app_queue's own figure")
+
+
+class Attempt(Answer):
+    """One ringing of one member."""
+
+    id: str
+    call_id: str
+    pbx: str
+    stay_id: str | None
+    queue: str | None
+    agent: str | None
+    device: str
+    agent_state: f.State | None = Field(description="as the ringing began")
+    agent_state_since: Instant | None
+    agent_reason: str | None
+    started_at: Instant
+    ended_at: Instant | None
+    outcome: f.AttemptOutcome | None = Field(description="null while it rings")
+
+
+class Talk(Answer):
+    """One interval in which a party's device and the other side were bridged."""
+
+    id: str
+    call_id: str
+    pbx: str
+    queue: str | None
+    agent: str | None
+    device: str
+    started_at: Instant
+    ended_at: Instant | None
+    hold: float = Field(description="seconds on hold inside")
+
+
+class Transfer(Answer):
+    """One transfer inside a call."""
+
+    id: str
+    call_id: str
+    pbx: str
+    kind: str
+    by: str
+    to: str
+    at: Instant
+    result: str
+
+
+class Recording(Answer):
+    """One recording of a call."""
+
+    id: str
+    call_id: str
+    pbx: str
+    file: str
+    started_at: Instant
+    stopped_at: Instant | None
+
+
+class CallRecord(Call):
+    """One call with all its parts, each kind in order of time."""
+
+    legs: list[Leg]
+    queue_stays: list[QueueStay]
+    attempts: list[Attempt]
+    talks: list[Talk]
+    transfers: list[Transfer]
+    recordings: list[Recording]
+
+
+class AgentState(Answer):
+    """An agent's state, from `since` on."""
+
+    pbx: str
+    agent: str
+    name: str
+    device: str
+    queues: list[str]
+    state: f.State
+    since: Instant
+    reason: str = Field(description="the pause reason while away")
+    cause: f.Cause
+    previous: f.State | None
+    previous_since: Instant | None
+
+
+class StateSpan(AgentState):
+    """A state of an agent's history."""
+
+    until: Instant | None = Field(description="when the next one began; null while it holds")
+
+
+class AwayEpisode(Answer):
+    """From an agent's leaving to being available again."""
+
+    id: str
+    pbx: str
+    agent: str
+    reason: str
+    started_at: Instant
+    warn_at: Instant
+    limit_at: Instant
+    warned_at: Instant | None
+    reported_at: Instant | None
+    logged_out_at: Instant | None
+    ended_at: Instant | None
+
+
+class WorkItem(Answer):
+    """Something a person has to do."""
+
+    id: str
+    pbx: str
+    kind: str
+    call_id: str
+    hotline: str
+    caller_number: str
+    created_at: Instant
+    result: str
+    accepted_by: str | None
+    accepted_at: Instant | None
+    state: str
+
+
+class Fault(Answer):
+    """Something was broken, from when to when."""
+
+    id: str
+    kind: f.FaultKind
+    pbx: str
+    began_at: Instant
+    ended_at: Instant | None
+    detail: str
+
+
+class Incident(Answer):
+    """A floor rule was broken."""
+
+    id: str
+    pbx: str
+    kind: str
+    agent: str
+    at: Instant
+    detail: str
+    result: str | None

@@ -1,0 +1,115 @@
+"""The API's answers that are pictures: what holds now, and who is on duty when."""
+
+import datetime as dt
+from typing import Generic, TypeVar
+
+from pydantic import Field
+
+from cti.core import facts as f
+from cti.daemon.http.instants import Instant
+from cti.daemon.http.models import AgentState, Answer, AwayEpisode
+from routing.calendar import DayKind, DayReason
+from routing.roster import DutyKind, Reason, Role
+
+T = TypeVar("T")
+
+
+class Now(Answer, Generic[T]):
+    """The current picture."""
+
+    at: Instant = Field(description="the moment of this picture")
+    items: list[T]
+
+
+class Agent(AgentState):
+    """An agent now."""
+
+    away: AwayEpisode | None = Field(description="the episode that goes on")
+    seconds: dict[f.State, float] = Field(description="seconds in each state today")
+    occupancy: float | None = Field(description="(on_call + wrap_up) ÷ (those + available + ringing) today")
+
+
+class QueueToday(Answer):
+    """A queue's stays that joined on the local day."""
+
+    offered: int
+    answered: int
+    abandoned: int
+    lost: int
+    answered_within: int = Field(description="within the threshold")
+    abandoned_within: int = Field(description="within the threshold")
+    asa: float | None = Field(description="seconds: waits of the answered ÷ answered")
+    longest_wait: float = Field(description="seconds, abandoned included")
+
+
+class ServiceLevel(Answer):
+    """The service level in its four variants, and which one is shown by default."""
+
+    threshold: float = Field(description="seconds")
+    default: str = Field(description="the variant shown by default")
+    ignore_early_abandons: float | None
+    strict: float | None
+    abandons_as_good: float | None
+    answered_only: float | None
+
+
+class Queue(Answer):
+    """A queue as the PBX has it, and what happens in it now."""
+
+    pbx: str
+    name: str
+    strategy: str
+    wrap_up_seconds: float
+    max_waiting: int
+    waiting: int
+    longest_waiting_since: Instant | None = Field(description="when the one who waits longest joined")
+    agents: dict[f.State, int] = Field(description="agents logged in to it, by state")
+    today: QueueToday
+    service_level: ServiceLevel
+
+
+class Rung(Answer):
+    """One number to call."""
+
+    person: str
+    name: str
+    number: str
+    role: Role
+    reason: Reason
+
+
+class Day(Answer):
+    """What a date is."""
+
+    date: dt.date
+    kind: DayKind
+    reason: DayReason
+    name: str
+    verified: bool = Field(description="false: no official calendar for its year, the weekday rule stands in")
+
+
+class Duty(Answer):
+    """Who answers a hotline from `start` to `end`."""
+
+    hotline: str
+    kind: DutyKind
+    start: Instant
+    end: Instant
+    ladder: list[Rung] = Field(description="in the order of calling; empty unless kind is duty")
+    reasons: list[Reason]
+    day: Day
+
+
+class Check(Answer):
+    """One thing that is well or not."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(Answer):
+    """How the daemon is."""
+
+    status: str = Field(description="ok or failed")
+    checks: list[Check]

@@ -1,0 +1,119 @@
+"""The application from its parts: how a request becomes an answer."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import hdrs, web
+from pydantic import ValidationError
+
+from cti.daemon import openapi
+from cti.daemon.http import params, pictures
+from cti.daemon.http.deps import Health, HttpDeps
+from cti.daemon.http.guard import host_check, problems, token_check
+from cti.daemon.http.problems import FieldError, field_errors, invalid, not_found
+from cti.daemon.http.routes import ROUTES, Route, answer
+from metrics.record import CONTENT_TYPE
+
+_LONGEST_ID = 200
+
+
+def make_app(deps: HttpDeps) -> web.Application:
+    """Build the application; it opens nothing."""
+    app = web.Application(middlewares=[problems, host_check(deps.allowed_hosts), token_check(deps.token)])
+    _get(app, "/metrics", _metrics(deps))
+    _get(app, "/healthz", _health(deps, ready=False))
+    _get(app, "/readyz", _health(deps, ready=True))
+    _get(app, openapi.PATH, _document())
+    for route in ROUTES:
+        _get(app, route.path, _json(route, deps))
+    return app
+
+
+def _get(app: web.Application, path: str, handler: Any) -> None:
+    app.router.add_route(hdrs.METH_GET, path, handler, expect_handler=_expect)
+    app.router.add_route(hdrs.METH_HEAD, path, handler, expect_handler=_expect)
+
+
+async def _expect(_request: web.Request) -> None:
+    """Pass over Expect: no route reads a body."""
+
+
+def _json(route: Route[Any], deps: HttpDeps) -> Any:
+    async def handle(request: web.Request) -> web.Response:
+        query = asked(route.query, request)
+        path = _path(request.match_info)
+        return web.Response(
+            body=await answer(route, deps, path, query), content_type="application/json", charset="utf-8"
+        )
+
+    return handle
+
+
+def asked(model: type[params.Query], request: web.Request) -> params.Query:
+    """Read the query string.
+
+    Raises:
+        Refused: 400, naming each parameter that is unknown, wrong or given twice.
+    """
+    pairs = list(request.query.items())
+    given = dict(pairs)
+    names = [name for name, _ in pairs]
+    twice = [
+        FieldError(field=name[:80], detail="is given more than once; give it once")
+        for name in given
+        if names.count(name) > 1
+    ]
+    try:
+        query = model.model_validate(given)
+    except ValidationError as error:
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        raise invalid(twice + field_errors(error, known)) from None
+    if twice:
+        raise invalid(twice)
+    return query
+
+
+def _path(match: Mapping[str, str]) -> dict[str, str]:
+    for name, value in match.items():
+        if len(value) > _LONGEST_ID or not value.isprintable():
+            raise not_found(f"Nothing has this {name}")
+    return dict(match)
+
+
+def _metrics(deps: HttpDeps) -> Any:
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(body=deps.metrics_text(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+
+    return handle
+
+
+def _health(deps: HttpDeps, *, ready: bool) -> Any:
+    async def handle(_request: web.Request) -> web.Response:
+        health = deps.health()
+        well = health.ready if ready else health.ok
+        return web.Response(
+            status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE,
+            body=_health_json(health, well=well),
+            content_type="application/json",
+        )
+
+    return handle
+
+
+def _health_json(health: Health, *, well: bool) -> bytes:
+    status = "ok" if well else "failed"
+    return (
+        pictures.Health.model_validate({"status": status, "checks": list(health.checks)})
+        .model_dump_json()
+        .encode()
+    )
+
+
+def _document() -> Any:
+    body = openapi.text().encode()
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+    return handle
