@@ -1,10 +1,12 @@
-"""Figures that the daemon's parts keep, brought into the shape the metrics read at a scrape."""
+"""Figures that the daemon's parts keep, in the shape that metrics and health pages read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from cti.daemon.http.deps import Check, Health
+from cti.daemon.publish import PublishState
 from metrics.sources import DoorFigures, DutyFigures, NotifyFigures, Sources, StoreFigures
 
 if TYPE_CHECKING:
@@ -45,3 +47,29 @@ def _duty(room: "Room", zone: ZoneInfo) -> DutyFigures:
         return DutyFigures(room.name, status.rows, None, status.last_ok_at)
     midnight = datetime.combine(status.horizon + timedelta(days=1), datetime.min.time(), zone)
     return DutyFigures(room.name, status.rows, midnight.timestamp(), status.last_ok_at)
+
+
+def health_of(service: "Service") -> Health:
+    """Ready means: what is shown is complete. A restart would help only against a bug of ours."""
+    checks = [_store_check(service)]
+    for room in service.rooms.values():
+        checks += _room_checks(room)
+    bugs = sum(room.pump.figures.bugs for room in service.rooms.values())
+    well = Check("bugs", bugs == 0, f"{bugs} events our own code failed on; see the log" if bugs else "")
+    return Health(ok=True, ready=all(check.ok for check in checks), checks=(*checks, well))
+
+
+def _store_check(service: "Service") -> Check:
+    stats = service.store.writer.stats
+    detail = f"{stats.last_error}; {stats.queued} facts wait" if stats.in_trouble else ""
+    return Check("database", not stats.in_trouble, detail)
+
+
+def _room_checks(room: "Room") -> Iterator[Check]:
+    for role, link in room.pbx.links.items():
+        status = link.status
+        yield Check(
+            f"{room.name}.{role}", status.up, "" if status.up else status.last_error or "not yet connected"
+        )
+    state = room.publisher.status
+    yield Check(f"{room.name}.roster", state.state is not PublishState.NEVER, state.error)

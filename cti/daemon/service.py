@@ -20,10 +20,12 @@ from cti.core.events import DutySaid, Event, Resynced
 from cti.core.facts import Fact, Fault, FaultKind
 from cti.core.faults import begun, ended, told
 from cti.core.rules import AwayRule, Rules
-from cti.daemon import logs
+from cti.daemon import logs, token
 from cti.daemon.act import Actor
 from cti.daemon.ami import ROLES, Pbx
-from cti.daemon.figures import sources
+from cti.daemon.figures import health_of, sources
+from cti.daemon.http import listen, server
+from cti.daemon.http.deps import HttpDeps
 from cti.daemon.inbox import Inbox
 from cti.daemon.live import Live
 from cti.daemon.notify import Notifier, Webhook
@@ -32,6 +34,7 @@ from cti.daemon.publish import Publisher
 from cti.daemon.pump import Pump, Take
 from metrics.record import Metrics
 from routing.model import Roster
+from routing.roster import Duty, resolve
 from store import Store, open_store
 
 log = structlog.get_logger(__name__)
@@ -166,12 +169,38 @@ class Service:
         """Begin the orderly end."""
         self._stop.set()
 
+    async def duty_at(self, hotline: str | None, at: float) -> Sequence[Duty]:
+        """Who is on duty at an epoch; raises `routing.roster.UnknownHotline`."""
+        roster = await self.roster()
+        names = [hotline] if hotline is not None else [line.name for line in roster.hotlines]
+        return [resolve(roster, name, at) for name in names]
+
+    def http_deps(self) -> HttpDeps:
+        """What the API reads from."""
+        return HttpDeps(
+            queries=self.store.queries,
+            live=self.live,
+            metrics_text=self.metrics.metrics_text,
+            health=lambda: health_of(self),
+            duty_at=self.duty_at,
+            token=token.ensure(self.settings.data_dir),
+            allowed_hosts=self.settings.http.allowed_hosts,
+        )
+
     async def serve(self) -> None:
         """Run until `stop`; returns when everything taken is durable."""
         await self.roster()
         for room in self.rooms.values():
             await room.restore(self.store)
         self.notifier.start()
+        http = await listen.start(server.make_app(self.http_deps()), self.settings.http)
+        try:
+            await self._run_rooms()
+        finally:
+            await http.cleanup()
+            await self.notifier.close()
+
+    async def _run_rooms(self) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = {name: room.start(group) for name, room in self.rooms.items()}
             announcing = group.create_task(self._announce())
@@ -182,13 +211,12 @@ class Service:
                 await _end(of_room)
         for room in self.rooms.values():
             await room.drain()
-        await self.notifier.close()
 
     async def _announce(self) -> None:
         for room in self.rooms.values():
             for role in ROLES:
                 await room.pbx.up(role)
-        log.info("ready", pbxs=list(self.rooms))
+        log.info("ready", pbxs=list(self.rooms), port=self.settings.http.port)
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
