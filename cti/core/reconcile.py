@@ -1,0 +1,294 @@
+"""Compares our records with the PBX's own books, of one PBX: what is in one and not the other, and what differs.
+
+What is compared
+* Every pass through a queue, paired by waiting channel, queue and the how-manieth pass of that channel through that
+  queue it is: existence, outcome, agent, and `book_wait` and `book_talk` within the tolerance (the book has whole
+  seconds). Our own `wait` and bridged talk are defined differently and are not compared.
+* Every group of CDR rows (same linkedid, or uniqueid where there is none): one of its channels must be a leg of ours.
+* Every call of ours: one of its legs must have a CDR row, and an answered call an answered row.
+
+What is left out, and why
+* The window: only what began (joined, entered, started) in [since, until) is judged; either bound may be None. What
+  stands within `edge` seconds of a bound in one book only may have its partner on the other side, and is left out.
+* What was still open at the end: a pass or call without its end in either, unless the other side ended it more than
+  `edge` seconds before the end of the window (`until`, or the latest instant known): then it should be there.
+* Passes that the PBX cut off by stopping (the book has no end of them): only their existence is judged.
+* join_empty and full: app_queue writes no line for a caller it does not let in.
+* abandoned in the book and transferred_out with us agree: app_queue sees only that the caller is gone.
+* Calls merged into another: their legs belong to the older call.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cti.core.books import CdrRow, QueueRow
+from cti.core.facts import Call, Disposition, Leg, QueueStay, StayOutcome
+from cti.core.passes import QueuePass, passes
+
+
+class MismatchReason(StrEnum):
+    """In what way a record and the books disagree; also the metric's label."""
+
+    NOT_IN_RECORDS = "not_in_records"  # a pass only the queue_log has
+    NOT_IN_BOOK = "not_in_book"  # a pass only we have
+    OUTCOME = "outcome"
+    AGENT = "agent"
+    BOOK_WAIT = "book_wait"
+    BOOK_TALK = "book_talk"
+    CDR_WITHOUT_CALL = "cdr_without_call"
+    CALL_WITHOUT_CDR = "call_without_cdr"
+    ANSWERED = "answered"  # we say answered, no CDR row does
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One difference; `ours` and `book` are for people, `lines` are the book's raw lines."""
+
+    reason: MismatchReason
+    call_id: str | None
+    uniqueid: str
+    field: str
+    ours: str
+    book: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was compared (passes, CDR groups and calls, each pair once), and every difference."""
+
+    checked: int
+    mismatches: tuple[Mismatch, ...]
+    left_out: int  # open, at an edge of the window, or without a line in the books by nature
+
+    def by_reason(self) -> Mapping[str, int]:
+        """How many of each reason; every reason is named, zeros included."""
+        counts = dict.fromkeys((reason.value for reason in MismatchReason), 0)
+        for mismatch in self.mismatches:
+            counts[mismatch.reason] += 1
+        return counts
+
+
+_WITHOUT_LINE = {StayOutcome.JOIN_EMPTY, StayOutcome.FULL}
+_AGREE = {(StayOutcome.TRANSFERRED_OUT, StayOutcome.ABANDONED)}
+_Which = tuple[str, str, int]  # waiting channel, queue, how-manieth
+
+
+@dataclass(slots=True)
+class _Window:
+    since: float | None
+    until: float | None
+    latest: float
+    edge: float
+
+    def judges(self, began: float, *, alone: bool = False) -> bool:
+        """Whether something that began then is judged; `alone` = it has no partner in the other book."""
+        margin = self.edge if alone else 0.0
+        after = self.since is None or began >= self.since + margin
+        return after and (self.until is None or began < self.until - margin)
+
+    def settled(self, ended: float | None) -> bool:
+        """Whether both books must have had the time to note this end."""
+        return ended is not None and ended < self.latest - self.edge
+
+
+@dataclass(slots=True)
+class _Tally:
+    checked: int = 0
+    left_out: int = 0
+    found: list[Mismatch] = field(default_factory=list)
+
+
+def reconcile(
+    stays: Sequence[QueueStay],
+    calls: Sequence[Call],
+    legs: Sequence[Leg],
+    book_rows: Sequence[QueueRow] | None,
+    cdr_rows: Sequence[CdrRow] | None,
+    *,
+    tolerance: float = 1.0,
+    since: float | None = None,
+    until: float | None = None,
+    edge: float = 5.0,
+) -> Report:
+    """Compare the records of one PBX with its books (queue_log rows in the book's order).
+
+    Give books and records a little beyond the window, so that partners across its bounds are found. A book that is
+    None cannot be read and is not compared. Seconds and epochs throughout.
+    """
+    ends = [row.at for row in book_rows or ()] + [row.end for row in cdr_rows or ()]
+    ends += [call.ended_at for call in calls if call.ended_at is not None]
+    ends += [stay.left_at for stay in stays if stay.left_at is not None]
+    window = _Window(since, until, until if until is not None else max(ends, default=0.0), edge)
+    tally = _Tally()
+    if book_rows is not None:
+        _compare_passes(stays, passes(book_rows), tolerance, window, tally)
+    if cdr_rows is not None:
+        _compare_calls([call for call in calls if call.merged_into is None], legs, cdr_rows, window, tally)
+    return Report(tally.checked, tuple(tally.found), tally.left_out)
+
+
+# --- queue passes -------------------------------------------------------------------------------------------------
+
+
+def _compare_passes(
+    stays: Iterable[QueueStay], book: Iterable[QueuePass], tolerance: float, window: _Window, tally: _Tally
+) -> None:
+    ours = _numbered([stay for stay in stays if stay.outcome not in _WITHOUT_LINE])
+    theirs: dict[_Which, QueuePass] = {(one.uniqueid, one.queue, one.nth): one for one in book}
+    for which in sorted(ours.keys() | theirs.keys()):
+        stay, entry = ours.get(which), theirs.get(which)
+        began = stay.joined_at if stay is not None else theirs[which].entered_at
+        if not window.judges(began, alone=stay is None or entry is None):
+            tally.left_out += 1
+        elif stay is not None and entry is not None:
+            _compare_pass(stay, entry, tolerance, window, tally)
+        else:
+            _lonely(stay, entry, window, tally)
+
+
+def _numbered(stays: list[QueueStay]) -> dict[_Which, QueueStay]:
+    numbered: dict[_Which, QueueStay] = {}
+    count: dict[tuple[str, str], int] = {}
+    for stay in sorted(stays, key=lambda stay: (stay.joined_at, stay.ordinal)):
+        who = (stay.uniqueid, stay.queue)
+        count[who] = count.get(who, 0) + 1
+        numbered[*who, count[who]] = stay
+    return numbered
+
+
+def _lonely(stay: QueueStay | None, entry: QueuePass | None, window: _Window, tally: _Tally) -> None:
+    if stay is not None:
+        if not window.settled(stay.left_at):
+            tally.left_out += 1
+            return
+        ours = f"{stay.queue} {stay.outcome or 'open'}"
+        mismatch = Mismatch(
+            MismatchReason.NOT_IN_BOOK, stay.call_id, stay.uniqueid, "queue_stay", ours, "no line"
+        )
+    elif entry is not None:
+        if not (entry.cut or window.settled(entry.ended_at)):
+            tally.left_out += 1
+            return
+        theirs = f"{entry.queue} {entry.outcome or 'open'}"
+        mismatch = Mismatch(
+            MismatchReason.NOT_IN_RECORDS,
+            None,
+            entry.uniqueid,
+            "queue_stay",
+            "no record",
+            theirs,
+            entry.lines,
+        )
+    else:
+        return
+    tally.checked += 1
+    tally.found.append(mismatch)
+
+
+def _compare_pass(
+    stay: QueueStay, entry: QueuePass, tolerance: float, window: _Window, tally: _Tally
+) -> None:
+    ended_here, ended_there = stay.outcome is not None, entry.ended_at is not None
+    known = window.settled(entry.ended_at if ended_there else stay.left_at)
+    if entry.cut:
+        tally.checked += 1
+        return
+    if not (ended_here and ended_there) and not known:
+        tally.left_out += 1
+        return
+    tally.checked += 1
+    if stay.outcome is not entry.outcome and (stay.outcome, entry.outcome) not in _AGREE:
+        tally.found.append(_differ(stay, entry, MismatchReason.OUTCOME, stay.outcome, entry.outcome))
+    elif entry.outcome is StayOutcome.ANSWERED:
+        tally.found += _answered(stay, entry, tolerance, talk_known=known and ended_there)
+
+
+def _answered(stay: QueueStay, entry: QueuePass, tolerance: float, *, talk_known: bool) -> Iterable[Mismatch]:
+    if stay.agent != entry.agent:
+        yield _differ(stay, entry, MismatchReason.AGENT, stay.agent, entry.agent)
+    if _apart(stay.book_wait, entry.book_wait, tolerance):
+        yield _differ(stay, entry, MismatchReason.BOOK_WAIT, stay.book_wait, entry.book_wait)
+    talk_known = talk_known or stay.book_talk is not None
+    if talk_known and _apart(stay.book_talk, entry.book_talk, tolerance):
+        yield _differ(stay, entry, MismatchReason.BOOK_TALK, stay.book_talk, entry.book_talk)
+
+
+def _apart(ours: float | None, book: float | None, tolerance: float) -> bool:
+    if ours is None or book is None:
+        return ours is not book
+    return abs(ours - book) > tolerance
+
+
+def _differ(
+    stay: QueueStay, entry: QueuePass, reason: MismatchReason, ours: object, book: object
+) -> Mismatch:
+    """A difference in the field that the reason is named after."""
+    return Mismatch(reason, stay.call_id, stay.uniqueid, reason, _said(ours), _said(book), entry.lines)
+
+
+def _said(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+# --- CDR ------------------------------------------------------------------------------------------------------------
+
+
+def _compare_calls(
+    calls: Sequence[Call], legs: Sequence[Leg], rows: Sequence[CdrRow], window: _Window, tally: _Tally
+) -> None:
+    groups: dict[str, list[CdrRow]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    known = {leg.uniqueid for leg in legs}
+    for name, group in groups.items():
+        if not any(row.uniqueid in known for row in group):
+            _cdr_alone(name, group, window, tally)
+    group_of = {row.uniqueid: row.group for row in rows}
+    channels: dict[str, set[str]] = {}
+    for leg in legs:
+        channels.setdefault(leg.call_id, set()).add(leg.uniqueid)
+    for call in calls:
+        groups_here = {group_of[channel] for channel in channels.get(call.id, ()) if channel in group_of}
+        _compare_call(call, [row for name in sorted(groups_here) for row in groups[name]], window, tally)
+
+
+def _cdr_alone(name: str, group: list[CdrRow], window: _Window, tally: _Tally) -> None:
+    began, ended = min(row.start for row in group), max(row.end for row in group)
+    if not window.judges(began, alone=True) or not window.settled(ended):
+        tally.left_out += 1
+        return
+    tally.checked += 1
+    first = min(group, key=lambda row: row.start)
+    lines = tuple(row.raw for row in group)
+    tally.found.append(
+        Mismatch(
+            MismatchReason.CDR_WITHOUT_CALL,
+            None,
+            name,
+            "call",
+            "no record",
+            f"{first.channel} to {first.dst}",
+            lines,
+        )
+    )
+
+
+def _compare_call(call: Call, rows: list[CdrRow], window: _Window, tally: _Tally) -> None:
+    alone = not rows
+    if not window.judges(call.started_at, alone=alone) or (alone and not window.settled(call.ended_at)):
+        tally.left_out += 1
+        return
+    tally.checked += 1
+    uniqueid = call.id.removeprefix(f"{call.pbx}-")
+    said = _said(call.disposition)
+    lines = tuple(row.raw for row in rows)
+    if alone:
+        reason, name, book = MismatchReason.CALL_WITHOUT_CDR, "call", "no row"
+    elif call.disposition is Disposition.ANSWERED and all(r.disposition != "ANSWERED" for r in rows):
+        reason, name = MismatchReason.ANSWERED, "disposition"
+        book = ", ".join(sorted({row.disposition for row in rows}))
+    else:
+        return
+    tally.found.append(Mismatch(reason, call.id, uniqueid, name, said, book, lines))
