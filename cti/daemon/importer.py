@@ -7,7 +7,7 @@ makes the plan stand, all or nothing. A running daemon notices the new roster by
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,6 +113,10 @@ async def apply_import(store: Store, plan: ImportPlan) -> Mapping[str, Counts]:
 def _as_it_would_be(stored: PeopleSnapshot, part: PeoplePart) -> PeopleSnapshot:
     given = {f.name: getattr(part, f.name) for f in fields(part) if getattr(part, f.name) is not None}
     kept = {f.name: getattr(stored, f.name) for f in fields(stored)}
+    if part.people is not None:
+        named = {one.id for one in part.people}
+        gone = (replace(one, active=False, queues=()) for one in stored.people if one.id not in named)
+        given["people"] = (*part.people, *gone)
     return PeopleSnapshot(**(kept | given))
 
 

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 FAMILY = "cti-pending"
 BAD_FAMILY = "cti-pending-bad"
-_GONE_AFTER = 30.0  # seconds after which a mark without an end is closed if its channel is gone
+_GONE_AFTER = 30.0  # seconds for which the channel of a mark without an end must be gone before it is closed
 _RETRY = 5.0  # seconds after a failure
 
 
@@ -100,6 +100,7 @@ class PendingMarks:
         self._now, self._seen = now, seen
         self._wake = asyncio.Event()
         self._taken: dict[str, str] = {}  # marks of living calls as they were last written down
+        self._gone_since: dict[str, float] = {}  # by uniqueid
         self._stuck: set[Entry] = set()  # bad marks that could not be moved
 
     def wake(self) -> None:
@@ -111,10 +112,14 @@ class PendingMarks:
         while True:
             self._wake.clear()
             await self.collect()
-            pause = self._every if not self.status.error else min(self._every, _RETRY)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
+
+    def _pause(self) -> float:
+        if self.status.error:
+            return min(self._every, _RETRY)
+        return min(self._every, _GONE_AFTER) if self._gone_since else self._every
 
     async def collect(self) -> PendingStatus:
         """Read all marks once; returns the status, whatever happened."""
@@ -139,6 +144,7 @@ class PendingMarks:
         self.status.live = len(found.live)
         await self._write(found)
         self._taken = found.live
+        self._gone_since = {key: at for key, at in self._gone_since.items() if key in found.live}
         for entry, fate in found.done.items():
             await astdb.delete(self._pbx, entry)
             self.status.fates[fate] += 1
@@ -183,7 +189,15 @@ class PendingMarks:
             raise StoreError("the database refused a fact, perhaps of a pending mark; the marks are kept")
 
     def _is_cut_off(self, mark: Mark) -> bool:
-        return self._now() - mark.entered_at > _GONE_AFTER and self._alive(mark.uniqueid) is False
+        """Whether its channel has been gone for long enough.
+
+        Once is not enough: right after a reconnect the picture of what lives may be a moment behind the marks.
+        """
+        if self._alive(mark.uniqueid) is not False:
+            self._gone_since.pop(mark.uniqueid, None)
+            return False
+        since = self._gone_since.setdefault(mark.uniqueid, self._now())
+        return self._now() - since >= _GONE_AFTER
 
     async def _set_aside(self, entry: Entry, value: str, bad: BadMark) -> None:
         """Move a bad mark where it is not read again; one that cannot be moved stays, and is told once."""
