@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from cti.core import events as ev
-from cti.core.endings import ATTEMPT_BY_DIAL_STATUS, CALL_REJECTED, disposition, stay_outcome
+from cti.core.endings import TURNED_AWAY, disposition, leg_outcome, stay_outcome
 from cti.core.facts import (
     AttemptOutcome,
     Direction,
@@ -34,6 +34,7 @@ _RINGING_IN = 4  # ChannelState of a channel that came in and runs the dialplan
 _UP = 6
 _LINGER = 1.0  # s a caller may outlive the agent's hangup before the end counts as the caller's own
 _TALKABLE = frozenset({"basic", "base", ""})  # bridge types people hear each other in
+_HANGUP_RACE = 0.1  # s a caller's hangup may be told after the leaving it caused
 _KEPT_CONNECTS = 4  # answered stays a member may still owe an AgentComplete for
 
 
@@ -110,7 +111,8 @@ class Calls:
         call.service = (
             e.exten.startswith(self.rules.service_prefixes) if self.rules.service_prefixes else False
         )
-        leg.agent = None if call.service else self.agents.agent_of(leg.device)
+        outer = not e.channel.endswith(";2")  # the inner half of a Local channel is the dialplan, not a phone
+        leg.agent = self.agents.agent_of(leg.device) if outer and not call.service else None
         call.direction = self._direction(leg, e.context)
         call.legs.append(leg)
         call.live.add(e.uniqueid)
@@ -137,6 +139,12 @@ class Calls:
     def _pair(self, one: LegPart, two: LegPart) -> None:
         one.pair, two.pair = two.uniqueid, one.uniqueid
         self.join(one.call, two.call)
+
+    def leads_on(self, leg: LegPart) -> None:
+        """This half of a Local channel leads to somebody; the other half only relays to it from now on."""
+        pair = self.legs.get(leg.pair) if leg.pair else None
+        if pair is not None:
+            pair.relays = True
 
     def _state_changed(self, e: ev.ChannelStateChanged) -> None:
         leg = self.legs.get(e.uniqueid)
@@ -165,7 +173,9 @@ class Calls:
         leg = self.legs.get(e.uniqueid)
         if leg is None:
             return
-        leg.hangup_asked = True
+        stay = leg.stay
+        if stay is not None and (stay.left_at is None or (e.by_device and e.at - stay.left_at < _HANGUP_RACE)):
+            stay.caller_gone = True
         call = leg.call
         if not e.by_device or leg.pair is not None:
             return
@@ -186,6 +196,7 @@ class Calls:
         leg = self._leg(e.uniqueid, e)
         if leg is not None:
             leg.hangup_cause = e.cause
+            leg.call.turned_away |= leg.passes == 0 and e.queue_status in TURNED_AWAY
             self.end_leg(leg, e.queue_status, e.at)
 
     def end_leg(self, leg: LegPart, queue_status: str, at: float) -> None:
@@ -203,11 +214,9 @@ class Calls:
         attempt = leg.attempt
         if attempt is None:
             return
-        if leg.hangup_cause == CALL_REJECTED and leg.answered_at is None:
-            attempt.outcome = AttemptOutcome.REJECTED
-        elif attempt.outcome is None:
-            attempt.outcome = AttemptOutcome.UNKNOWN
-        attempt.ended_at = attempt.ended_at or at
+        if attempt.outcome is None:
+            attempt.outcome = leg_outcome(leg) if leg.dial_status is not None else attempt.verdict
+            attempt.ended_at = attempt.over_at or at
         self.touch(attempt)
 
     def _forget(self, leg: LegPart) -> None:
@@ -216,8 +225,6 @@ class Calls:
         pair = self.legs.get(leg.pair) if leg.pair else None
         if pair is not None:
             pair.pair = None
-        for other in leg.call.legs:
-            other.dials.discard(leg.uniqueid)
 
     def end_if_empty(self, call: CallPart, at: float) -> None:
         """End a call none of whose channels lives."""
@@ -281,8 +288,8 @@ class Calls:
         source = self.legs.get(e.source)
         if source is not None:
             self._decide_stay(source, e.queue_status, e.at, last_word=False)
-            source.dials.add(leg.uniqueid)
-            leg.source = source.uniqueid
+            self.leads_on(source)
+            self.leads_on(leg)
             call = self.join(source.call, leg.call)
             self.show(call)
             if leg.device in self.rules.trunks and call.direction is Direction.INTERNAL:
@@ -319,9 +326,10 @@ class Calls:
                 self.show(leg.call)
         attempt = leg.attempt
         if attempt is not None and attempt.outcome is None:
-            attempt.outcome = ATTEMPT_BY_DIAL_STATUS.get(e.status, AttemptOutcome.UNKNOWN)
-            attempt.ended_at = e.at
-            self.touch(attempt)
+            attempt.over_at = attempt.over_at or e.at
+            if e.status == "ANSWER":
+                attempt.outcome, attempt.ended_at = AttemptOutcome.ANSWERED, e.at
+                self.touch(attempt)
         self.touch(leg)
 
     # -- queues
@@ -339,6 +347,7 @@ class Calls:
 
     def begin_stay(self, leg: LegPart, queue: str, at: float) -> StayPart:
         """A caller begins to wait."""
+        self.leads_on(leg)
         leg.passes += 1
         stay = StayPart(leg.call, leg.uniqueid, leg.passes, queue, at)
         leg.stay = stay
@@ -369,7 +378,7 @@ class Calls:
         stay = leg.stay
         if stay is None or stay.outcome is not None or (stay.left_at is None and not last_word):
             return
-        outcome = stay_outcome(stay, leg, queue_status, last_word=last_word)
+        outcome = stay_outcome(stay, queue_status, last_word=last_word)
         if outcome is None:
             return
         stay.left_at = stay.left_at or at
@@ -385,7 +394,7 @@ class Calls:
         caller = self.legs.get(e.uniqueid)
         if caller is not None:
             self.join(caller.call, leg.call)
-            leg.source = caller.uniqueid
+            self.leads_on(leg)
         leg.agent = e.member or leg.agent
         leg.dialed = True
         leg.ring_started_at = leg.ring_started_at or e.at
@@ -426,8 +435,7 @@ class Calls:
         leg = self.legs.get(e.member_channel)
         attempt = leg.attempt if leg is not None else None
         if attempt is not None and attempt.outcome is None:
-            attempt.outcome, attempt.ended_at = AttemptOutcome.NO_ANSWER, e.at
-            self.touch(attempt)
+            attempt.verdict, attempt.over_at = AttemptOutcome.NO_ANSWER, attempt.over_at or e.at
 
     # -- bridges and talks
 
@@ -443,6 +451,7 @@ class Calls:
             bridge = self.bridges[e.bridge] = Bridge(e.bridge, e.kind, e.technology)
         bridge.members.add(e.uniqueid)
         leg.bridge = e.bridge
+        self.leads_on(leg)
         if bridge.kind == "basic" and len(bridge.members) == 2:  # noqa: PLR2004 - a two-party bridge is the edge
             one, two = (self.legs[uniqueid] for uniqueid in bridge.members)
             self.show(self.join(one.call, two.call))
@@ -510,8 +519,7 @@ class Calls:
     def _is_party(self, leg: LegPart) -> bool:
         if leg.bridge is None or not self.bridges[leg.bridge].talkable:
             return False
-        pair = self.legs.get(leg.pair) if leg.pair else None
-        return pair is None or (pair.bridge is None and not pair.dials and pair.source not in self.legs)
+        return not leg.relays
 
     def refresh_talks(self, start: LegPart, at: float) -> None:
         """Begin and end the talks of everybody connected with `start`."""

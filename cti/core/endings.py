@@ -6,9 +6,7 @@ Sources: DIALSTATUS and QUEUESTATUS values as app_dial and app_queue set them; c
 from cti.core.facts import AttemptOutcome, Disposition, Quality, StayOutcome
 from cti.core.parts import CallPart, LegPart, StayPart
 
-CALL_REJECTED = 21
-
-ATTEMPT_BY_DIAL_STATUS: dict[str, AttemptOutcome] = {
+_OUTCOME_BY_DIAL_STATUS: dict[str, AttemptOutcome] = {
     "ANSWER": AttemptOutcome.ANSWERED,
     "NOANSWER": AttemptOutcome.NO_ANSWER,
     "BUSY": AttemptOutcome.BUSY,
@@ -16,6 +14,20 @@ ATTEMPT_BY_DIAL_STATUS: dict[str, AttemptOutcome] = {
     "ABORT": AttemptOutcome.CANCELLED,
     "CONGESTION": AttemptOutcome.UNREACHABLE,
     "CHANUNAVAIL": AttemptOutcome.UNREACHABLE,
+}
+
+# app_queue ends every ringing of its own with NOANSWER, and app_dial that of a declined one: what the phone really
+# said is in the cause of its channel.
+_OUTCOME_BY_CAUSE: dict[int | None, AttemptOutcome] = {
+    1: AttemptOutcome.UNREACHABLE,  # unallocated number
+    3: AttemptOutcome.UNREACHABLE,  # no route to destination
+    17: AttemptOutcome.BUSY,
+    20: AttemptOutcome.UNREACHABLE,  # subscriber absent
+    21: AttemptOutcome.REJECTED,
+    27: AttemptOutcome.UNREACHABLE,  # destination out of order
+    34: AttemptOutcome.UNREACHABLE,  # no circuit available
+    38: AttemptOutcome.UNREACHABLE,  # network out of order
+    42: AttemptOutcome.UNREACHABLE,  # congestion
 }
 
 STAY_BY_QUEUE_STATUS: dict[str, StayOutcome] = {
@@ -27,25 +39,31 @@ STAY_BY_QUEUE_STATUS: dict[str, StayOutcome] = {
     "LEAVEUNAVAIL": StayOutcome.EMPTY,
     "WITHDRAW": StayOutcome.WITHDRAWN,
 }
+TURNED_AWAY = frozenset({"FULL", "JOINEMPTY", "JOINUNAVAIL"})
+"""QUEUESTATUS of a caller a queue did not take in: there is no other sign of it."""
 
 
-def stay_outcome(stay: StayPart, leg: LegPart, queue_status: str, *, last_word: bool) -> StayOutcome | None:
+def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool) -> StayOutcome | None:
     """Why a caller who was not connected left the queue; None while it cannot be told yet.
 
-    QueueCallerAbandon comes for timeouts, emptied queues and withdrawals too, so a caller who lives on is told by
-    QUEUESTATUS; leaving without any of it is an exit by key. `last_word` is true when nothing more will be
-    heard of this pass (the channel hung up, or joined the next queue).
+    QueueCallerAbandon comes for timeouts, emptied queues and withdrawals too: those set QUEUESTATUS, which a caller
+    who hung up does not. A QUEUESTATUS that an earlier queue left behind says nothing by itself. Leaving without
+    any of it is an exit by key. `last_word` is true when nothing more will be heard of this pass (the channel hung
+    up, or joined the next queue).
     """
-    fresh = queue_status != stay.status_before
-    if stay.abandon_sent and leg.hangup_asked:
+    by_status = STAY_BY_QUEUE_STATUS.get(queue_status)
+    if by_status is not None and queue_status != stay.status_before:
+        return by_status
+    if stay.caller_gone:
         return StayOutcome.ABANDONED
-    if queue_status in STAY_BY_QUEUE_STATUS and (fresh or stay.abandon_sent):
-        return STAY_BY_QUEUE_STATUS[queue_status]
+    if by_status is not None and stay.abandon_sent:
+        return by_status
     if not last_word:
         return None
-    if stay.abandon_sent or leg.hangup_asked:
+    if stay.abandon_sent:
         return StayOutcome.ABANDONED
-    return StayOutcome.LEFT_BY_KEY if stay.left_at is not None else StayOutcome.UNKNOWN
+    by_key = stay.left_at is not None and not stay.gapped
+    return StayOutcome.LEFT_BY_KEY if by_key else StayOutcome.UNKNOWN
 
 
 _DISPOSITION_BY_STAY: dict[StayOutcome | None, Disposition] = {
@@ -70,9 +88,11 @@ _DISPOSITION_BY_ATTEMPT: tuple[tuple[AttemptOutcome, Disposition], ...] = (
 
 def leg_outcome(leg: LegPart) -> AttemptOutcome:
     """What became of a rung leg that is over."""
-    if leg.hangup_cause == CALL_REJECTED and leg.answered_at is None:
-        return AttemptOutcome.REJECTED
-    return ATTEMPT_BY_DIAL_STATUS.get(leg.dial_status or "", AttemptOutcome.UNKNOWN)
+    status = _OUTCOME_BY_DIAL_STATUS.get(leg.dial_status or "", AttemptOutcome.UNKNOWN)
+    idle_local = leg.channel.startswith("Local/") and not leg.relays  # its cause is the dialplan's, nobody's phone
+    if status in {AttemptOutcome.ANSWERED, AttemptOutcome.CANCELLED} or idle_local:
+        return status
+    return _OUTCOME_BY_CAUSE.get(leg.hangup_cause, status)
 
 
 def disposition(call: CallPart) -> Disposition:
@@ -81,9 +101,11 @@ def disposition(call: CallPart) -> Disposition:
         return Disposition.ANSWERED
     if call.stays:
         return _DISPOSITION_BY_STAY.get(call.stays[-1].outcome, Disposition.UNKNOWN)
+    if call.turned_away:
+        return Disposition.NO_ANSWER
     if call.quality is Quality.GAPPED and call.hangup_cause is None:
         return Disposition.UNKNOWN  # its end was not seen
-    rung = {leg_outcome(leg) for leg in call.legs if leg.dialed and leg.dial_status is not None}
+    rung = {leg_outcome(leg) for leg in call.legs if leg.dialed and leg.dial_status is not None and not leg.relays}
     for outcome, result in _DISPOSITION_BY_ATTEMPT:
         if outcome in rung:
             return result

@@ -43,6 +43,7 @@ class CallPart:
         "started_at",
         "stays",
         "talks",
+        "turned_away",
     )
 
     def __init__(self, pbx: str, call_id: str, origin: str, started_at: float) -> None:
@@ -64,6 +65,7 @@ class CallPart:
         self.merged_into: str | None = None
         self.shown = False  # nothing of a call is told before it is more than a channel being set up
         self.service = False  # a feature code: a call to the PBX itself
+        self.turned_away = False  # a queue was full or empty, and told so by QUEUESTATUS alone
         self.live: set[str] = set()
         self.legs: list[LegPart] = []
         self.stays: list[StayPart] = []
@@ -103,16 +105,14 @@ class LegPart:
         "device",
         "dial_status",
         "dialed",
-        "dials",
         "ended_at",
-        "hangup_asked",
         "hangup_cause",
         "linkedid",
         "number",
         "pair",
         "passes",
+        "relays",
         "ring_started_at",
-        "source",
         "started_at",
         "stay",
         "talk",
@@ -135,11 +135,9 @@ class LegPart:
         self.ended_at: float | None = None
         self.dial_status: str | None = None
         self.hangup_cause: int | None = None
-        self.hangup_asked = False
         self.bridge: str | None = None
         self.pair: str | None = None  # uniqueid of the other half of a Local channel
-        self.source: str | None = None  # uniqueid of the channel that dialled it
-        self.dials: set[str] = set()  # uniqueids of the living channels it dialled
+        self.relays = False  # a Local half whose other half leads on to somebody: not a party itself
         self.stay: StayPart | None = None  # the queue pass not yet decided
         self.passes = 0
         self.attempt: AttemptPart | None = None
@@ -179,6 +177,8 @@ class StayPart:
         "book_talk",
         "book_wait",
         "call",
+        "caller_gone",
+        "gapped",
         "id",
         "joined_at",
         "left_at",
@@ -207,6 +207,8 @@ class StayPart:
         self.book_wait: float | None = None
         self.book_talk: float | None = None
         self.abandon_sent = False
+        self.caller_gone = False  # a hangup was asked for while the caller waited
+        self.gapped = False  # part of the wait was not seen
         self.status_before = ""  # QUEUESTATUS an earlier queue left on the channel
 
     def fact(self) -> facts.QueueStay:
@@ -240,12 +242,14 @@ class AttemptPart:
         "ended_at",
         "id",
         "outcome",
+        "over_at",
         "queue",
         "reason",
         "started_at",
         "state",
         "state_since",
         "stay_id",
+        "verdict",
     )
 
     def __init__(self, call: CallPart, uniqueid: str, device: str, started_at: float) -> None:
@@ -260,7 +264,9 @@ class AttemptPart:
         self.state_since: float | None = None
         self.reason: str | None = None
         self.ended_at: float | None = None
-        self.outcome: AttemptOutcome | None = None
+        self.outcome: AttemptOutcome | None = None  # unless answered, known when the channel is hung up
+        self.over_at: float | None = None  # DialEnd, or AgentRingNoAnswer
+        self.verdict = AttemptOutcome.UNKNOWN  # what app_queue said, for want of a DialEnd
 
     def fact(self) -> facts.Attempt:
         """The attempt as it stands."""
