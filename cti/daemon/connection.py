@@ -193,6 +193,7 @@ class Connection:
 
     async def _one_round(self, wire: Wire, stream: Stream) -> None:
         self._rounds += 1
+        stream.expected = self._rounds
         for action in round_of_actions(self._rounds):
             wire.write(action)
         answered = await self._until(

@@ -122,6 +122,7 @@ class Stream:
 
     Attributes:
         mode: what happens to a live event now.
+        expected: number of the round whose answers count; None (in a recording): of any.
         clock: seconds the PBX's clock is ahead of ours.
         version: of Asterisk, "" until it is known.
         booted: FullyBooted was seen on this connection.
@@ -137,6 +138,7 @@ class Stream:
         self.changed: Callable[[], None] = lambda: (
             None
         )  # called after mode, booted, wants_resync or refused changed
+        self.expected: int | None = None
         self.clock = 0.0
         self.version = ""
         self.missed = 0
@@ -236,11 +238,12 @@ class Stream:
             self.changed()
 
     def _answer(self, message: Message, at: float, mono: float) -> None:
-        number, _, step = message["ActionID"].removeprefix(_PREFIX).partition("-")
-        if step not in STEPS or not number.isdecimal():
+        text, _, step = message["ActionID"].removeprefix(_PREFIX).partition("-")
+        number = int(text[:12]) if text.isdecimal() else 0
+        if step not in STEPS or number != (self.expected or number):
             return
-        if int(number[:12]) != self._round.number:
-            self._begin(int(number[:12]), at)
+        if number != self._round.number:
+            self._begin(number, at)
         if "Event" in message:
             self._list_item(message, step)
         elif message.get("Response") == "Success":
