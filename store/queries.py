@@ -74,6 +74,15 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """What of one PBX is compared with its books."""
+
+    calls: tuple[Call, ...]
+    legs: tuple[Leg, ...]
+    stays: tuple[QueueStay, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StateSpan:
     """An agent's state and when the next one began; None while it holds."""
 
@@ -302,6 +311,28 @@ class Queries:
                 incidents_by_kind=await counts(counted(incidents.kind, incidents.at)),
                 work_items_by_result=await counts(counted(items.result, items.created_at)),
                 faults=sum((await counts(counted(faults_.kind, faults_.began_at))).values()),
+            )
+
+    async def records(self, pbx: str, *, since: float | None = None, before: float | None = None) -> Records:
+        """Calls, legs and stays of one PBX that began in the interval, whole: what its books are held against."""
+        c = tables.calls.c
+        within = (c.pbx == pbx, *_within(c.started_at, since, before))
+        legs, stays = tables.legs.c, tables.queue_stays.c
+        async with self._database.read() as connection:
+            return Records(
+                calls=await facts(
+                    connection, Call, select_facts(Call).where(*within, c.merged_into.is_(None))
+                ),
+                legs=await facts(
+                    connection,
+                    Leg,
+                    select_facts(Leg).where(legs.pbx == pbx, *_within(legs.started_at, since, before)),
+                ),
+                stays=await facts(
+                    connection,
+                    QueueStay,
+                    select_facts(QueueStay).where(stays.pbx == pbx, *_within(stays.joined_at, since, before)),
+                ),
             )
 
     async def _facts(

@@ -1,0 +1,1 @@
+"""A small call centre on a real Asterisk: `make demo`."""
