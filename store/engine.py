@@ -10,6 +10,7 @@ write takes the lock at once (`BEGIN IMMEDIATE`) instead of failing half-way.
 """
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,11 +66,12 @@ def make_engine(url: URL, *, write: bool, pool_size: int = 5) -> AsyncEngine:
     try:
         engine = create_async_engine(
             url,
-            hide_parameters=True,
+            hide_parameters=True,  # a caller's number is not to appear in an error
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=not sqlite,
+            connect_args={"factory": _SqliteConnection} if sqlite else {},
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
@@ -127,6 +129,19 @@ def _cure(reason: str) -> str:
         if mark in reason:
             return cure
     return "check that the database runs and can be reached with this URL"
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """Gives its locks back when it is closed in mid-transaction, as it is when a task is cancelled.
+
+    `close` alone leaves SQLite's side open, and the database locked, as long as any cursor is still referenced.
+    """
+
+    def close(self) -> None:
+        try:
+            self.rollback()
+        finally:
+            super().close()
 
 
 def _prepare_sqlite(engine: AsyncEngine, *, write: bool) -> None:

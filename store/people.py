@@ -161,14 +161,16 @@ async def _changes(connection: AsyncConnection, wanted: Rows) -> dict[Table, Tab
 
 
 async def _apply(connection: AsyncConnection, changes: dict[Table, TableChange]) -> None:
-    for table in reversed(list(changes)):  # children go before their parents, and come after them
-        await _remove(connection, table, changes[table])
     for table, change in changes.items():
         for row in change.updated:
             keys = [column == row[column.name] for column in table.primary_key]
             await connection.execute(update(table).where(*keys).values(**row))
         if change.inserted:
             await connection.execute(insert(table), [_with_defaults(table, row) for row in change.inserted])
+    for table in reversed(
+        list(changes)
+    ):  # at last, for what moved to another parent must not go with the old one
+        await _remove(connection, table, changes[table])
 
 
 async def _remove(connection: AsyncConnection, table: Table, change: TableChange) -> None:

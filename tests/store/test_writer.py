@@ -1,0 +1,356 @@
+"""The writer: idempotent, coalescing, never in the way, and losing nothing while the database is away."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cti.core.facts import (
+    AttemptOutcome,
+    Call,
+    Disposition,
+    Fact,
+    Notice,
+    Quality,
+    Rejected,
+    RejectReason,
+    State,
+)
+from store import Store, StoreError, open_store
+from store.engine import Database, parse_url
+from store.tables import FACT_TABLES
+from store.writer import Writer
+from tests.store import made
+from tests.store.conftest import locked, rows
+
+
+def remove(file: Path) -> None:
+    file.unlink(missing_ok=True)
+
+
+TABLES = [table.name for table in FACT_TABLES.values()]
+
+
+def everything(file: Path) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: rows(file, table) for table in TABLES}
+
+
+async def test_each_kind_of_fact_becomes_a_row(store: Store, file: Path) -> None:
+    """Each kind of fact becomes one row in its table."""
+    store.writer.put(made.one_of_each())
+    await store.writer.committed()
+    assert {table: len(found) for table, found in everything(file).items()} == dict.fromkeys(TABLES, 1)
+
+
+async def test_replaying_changes_nothing(store: Store, file: Path) -> None:
+    """Whatever is put twice is there once, as it was."""
+    seen = []
+    for _ in range(2):
+        store.writer.put(made.one_of_each())
+        await store.writer.committed()
+        seen.append(everything(file))
+    assert seen[0] == seen[1]
+
+
+async def test_notices_and_rejections_are_not_stored(store: Store) -> None:
+    """Notices and rejections pass the store by."""
+    store.writer.put(
+        [
+            Notice("n", made.PBX, "away_warning", made.T0, "2001", "…"),
+            Rejected(made.PBX, RejectReason.MALFORMED, made.T0, "…"),
+        ]
+    )
+    await store.writer.committed()
+    assert store.writer.stats.written == 0
+
+
+async def test_many_snapshots_of_one_call_are_one_write(store: Store) -> None:
+    """Of twenty snapshots put in one go the last is written, once."""
+    store.writer.put(made.call(caller_name=f"name {n}") for n in range(20))
+    await store.writer.committed()
+    stored = (await store.queries.calls()).items
+    assert (store.writer.stats.written, [one.caller_name for one in stored]) == (1, ["name 19"])
+
+
+SNAPSHOTS = (
+    made.call(),
+    made.call(answered_at=made.T0 + 3),
+    made.call(answered_at=made.T0 + 3, ended_at=made.T0 + 9, disposition=Disposition.ANSWERED),
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=6))
+async def test_the_last_snapshot_of_each_key_stands(
+    file: Path, url: str, cuts: list[tuple[int, int]]
+) -> None:
+    """However snapshots are repeated and cut into batches, the rows are those of each key's last one."""
+    remove(file)
+    async with await open_store(url) as store:
+        for index, n in cuts:
+            store.writer.put([replace(SNAPSHOTS[index], id=f"main-{n}"), made.leg(n)])
+            if index == 1:
+                await store.writer.committed()
+        await store.writer.committed()
+        stored = {one.id: one for one in (await store.queries.calls()).items}
+    assert stored == {f"main-{n}": replace(SNAPSHOTS[index], id=f"main-{n}") for index, n in cuts}
+
+
+async def test_books_fill_in_and_never_overwrite(store: Store) -> None:
+    """B3: a call from the books appears where there was none, and leaves one alone that was seen."""
+    seen = made.call(1, quality=Quality.GAPPED, caller_name="seen")
+    store.writer.put([seen])
+    await store.writer.committed()
+    from_books = [made.call(n, quality=Quality.FROM_BOOKS, caller_name="books") for n in (1, 2)]
+    store.writer.put([*from_books, made.call(3, caller_name="seen")])
+    store.writer.put([made.call(3, quality=Quality.FROM_BOOKS, caller_name="books")])
+    await store.writer.committed()
+    names = {one.id: one.caller_name for one in (await store.queries.calls()).items}
+    assert names == {made.call(1).id: "seen", made.call(2).id: "books", made.call(3).id: "seen"}
+    store.writer.put([made.call(2, caller_name="seen")])
+    await store.writer.committed()
+    assert {one.caller_name for one in (await store.queries.calls()).items} == {"seen"}
+
+
+async def test_parts_from_books_fill_in_and_never_overwrite(store: Store) -> None:
+    """B3: parts read from the books obey the same rule as their call."""
+    store.writer.put([made.attempt(1, outcome=AttemptOutcome.ANSWERED), made.call(1), made.call(2)])
+    await store.writer.committed()
+    busy = [made.attempt(n, outcome=AttemptOutcome.BUSY) for n in (1, 2)]
+    store.writer.put([*busy, made.state(made.T0)], from_books=True)
+    await store.writer.committed()
+    records = [await store.queries.call(made.call(n).id) for n in (1, 2)]
+    assert [one.attempts[0].outcome for one in records if one] == [
+        AttemptOutcome.ANSWERED,
+        AttemptOutcome.BUSY,
+    ]
+    assert len((await store.queries.agent_states()).items) == 1
+
+
+async def test_a_merged_call_stays_as_a_pointer(store: Store) -> None:
+    """B1: a merged call is no call of its own any more, and leads to the one it belongs to."""
+    store.writer.put([made.call(1), made.call(2), made.leg(1), made.leg(2)])
+    await store.writer.committed()
+    store.writer.put([made.call(2, merged_into=made.call(1).id)])
+    await store.writer.committed()
+    assert [one.id for one in (await store.queries.calls()).items] == [made.call(1).id]
+    record = await store.queries.call(made.call(2).id)
+    assert record is not None
+    assert record.call == made.call(1)
+    assert record.legs == (made.leg(1), made.leg(2, call_id=made.call(1).id))
+
+
+async def _spans(store: Store) -> list[tuple[float, float | None]]:
+    found = (await store.queries.agent_states()).items
+    return [(one.state.since, one.until) for one in reversed(found)]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations([0, 1, 2, 3]), st.booleans())
+async def test_states_end_where_the_next_begins(
+    file: Path, url: str, order: list[int], at_once: bool
+) -> None:
+    """Exactly one state holds at any instant, in whatever order and batches the states arrive."""
+    remove(file)
+    states = [
+        made.state(
+            made.T0 + n, previous=State.AWAY, previous_since=made.T0 + n - 1 if n else None, agent="2001"
+        )
+        for n in range(4)
+    ]
+    async with await open_store(url) as store:
+        for n in [*order, order[0]]:
+            store.writer.put([states[n]])
+            if not at_once:
+                await store.writer.committed()
+        await store.writer.committed()
+        begins = [one.since for one in states]
+        assert await _spans(store) == list(zip(begins, [*begins[1:], None], strict=True))
+
+
+async def test_time_nobody_recorded_belongs_to_no_state(store: Store) -> None:
+    """Where the state before was never stored, the last one known ends when that missing one began."""
+    last = made.state(made.T0 + 30, previous=State.AWAY, previous_since=made.T0 + 20)
+    store.writer.put([made.state(made.T0), last])
+    await store.writer.committed()
+    assert await _spans(store) == [(made.T0, made.T0 + 20), (made.T0 + 30, None)]
+
+
+async def test_states_of_others_are_left_alone(store: Store) -> None:
+    """A state ends only the states of the same agent on the same PBX."""
+    store.writer.put(
+        [made.state(made.T0, agent="2002"), made.state(made.T0, pbx="other"), made.state(made.T0 + 1)]
+    )
+    await store.writer.committed()
+    assert {one.until for one in (await store.queries.agent_states()).items} == {None}
+
+
+async def test_a_done_work_item_stays_done(store: Store, file: Path) -> None:
+    """D7: replaying the call of a work item does not open it again, nor take back who accepted it."""
+    store.writer.put([made.work_item(result="accepted", accepted_by="139", accepted_at=made.T0 + 5)])
+    await store.writer.committed()
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("UPDATE work_items SET state = 'done'")
+    store.writer.put([made.work_item(result="ringing")])
+    await store.writer.committed()
+    found = await store.queries.work_item(made.work_item().id)
+    assert found == made.work_item(
+        result="accepted", accepted_by="139", accepted_at=made.T0 + 5, state="done"
+    )
+
+
+async def test_a_locked_database_stops_nobody(url: str, file: Path) -> None:
+    """A3: with the database locked `put` stays instant, the trouble's begin and end are told, and all is there after."""
+    told: list[tuple[bool, str]] = []
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    def on_trouble(begins: bool, detail: str) -> None:
+        told.append((begins, detail))
+        (began if begins else ended).set()
+
+    async with await open_store(url, on_trouble=on_trouble) as store:
+        store.writer.put([made.call(0)])
+        await store.writer.committed()
+        with locked(file):
+            store.writer.put([made.call(1)])
+            await began.wait()
+            start = time.perf_counter()
+            for n in range(2, 500):
+                store.writer.put([made.call(n), made.leg(n)])
+            assert time.perf_counter() - start < 0.5
+            assert store.writer.stats.in_trouble
+            assert "end its transaction" in store.writer.stats.last_error
+            assert len((await store.queries.calls()).items) == 1, "reading goes on"
+        await store.writer.committed()
+        await ended.wait()
+        assert [begins for begins, _ in told] == [True, False]
+        stats = store.writer.stats
+        assert (stats.queued, stats.dropped, stats.in_trouble) == (0, 0, False)
+        assert len(rows(file, "calls")) == 500
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Wait for something that only another thread or task can show."""
+    while not happened():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.02])
+async def test_a_killed_writer_leaves_whole_batches(url: str, file: Path, pause: float) -> None:
+    """A writer killed in mid-batch leaves all of the batch or nothing, and the same facts can be put again."""
+    database = Database(parse_url(url))
+    await (await open_store(url)).close()
+    writer = Writer(database.writing, database.url, window=0.0)
+    batch: list[Fact] = [one for n in range(1, 1300) for one in (made.call(n), made.leg(n))]
+    writer.put(batch)
+    await until(lambda: file.with_name(file.name + "-wal").exists() and writer._writing.live)
+    await asyncio.sleep(pause)
+    writer._task.cancel()
+    await asyncio.wait({writer._task})
+    await database.dispose()
+    assert len(rows(file, "calls")) == len(rows(file, "legs"))
+    assert len(rows(file, "calls")) in {0, 1299}
+    async with await open_store(url) as store:
+        store.writer.put(batch)
+        await store.writer.committed()
+    assert (len(rows(file, "calls")), len(rows(file, "legs"))) == (1299, 1299)
+
+
+async def test_a_clean_shutdown_loses_nothing(url: str, file: Path) -> None:
+    """Whatever was put before `close` is written by it."""
+    store = await open_store(url)
+    store.writer.put(made.call(n) for n in range(5000))
+    await store.close()
+    assert len(rows(file, "calls")) == 5000
+
+
+async def test_a_shutdown_without_database_ends_in_time_and_says_what_is_lost(url: str, file: Path) -> None:
+    """With the database away a shutdown ends within its time and says how much could not be written, and why."""
+    store = await open_store(url)
+    with locked(file):
+        store.writer.put([made.call(1), made.call(2)])
+        start = time.monotonic()
+        with pytest.raises(StoreError, match=r"2 facts could not be written within 0\.3 s"):
+            await store.close(timeout=0.3)
+        assert time.monotonic() - start < 5
+    store.writer.put([made.call(3)])
+    assert store.writer.stats.dropped == 3
+    with pytest.raises(StoreError, match="closed"):
+        await store.writer.committed()
+
+
+async def test_memory_is_bounded_and_what_no_book_has_is_kept(url: str, file: Path) -> None:
+    """With the database away the oldest parts go first and are counted; incidents, faults and work items never go."""
+    async with await open_store(url) as opened:
+        database = opened._database
+        writer = Writer(database.writing, database.url, limit=200, window=0.0)
+        with locked(file):
+            writer.put([made.incident(), made.fault(), made.work_item(), made.episode()])
+            for n in range(1, 400):
+                writer.put([made.call(n), made.leg(n, ended_at=made.T0 + n)])
+            stats = writer.stats
+            assert stats.queued <= 2 * 200
+            assert stats.dropped + stats.queued == 4 + 2 * 399
+        await writer.committed()
+        await writer.close()
+        assert [
+            len(rows(file, table)) for table in ("incidents", "faults", "work_items", "away_episodes")
+        ] == [1] * 4
+        assert len(rows(file, "legs")) < len(rows(file, "calls"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "kept"),
+    [
+        (made.call(2, caller_name="half \ud83d"), "half ?"),
+        (made.call(2, hangup_cause=10**30, caller_name="huge"), "huge"),
+    ],
+)
+async def test_what_no_database_takes_is_mended(store: Store, bad: Call, kept: str) -> None:
+    """A value that no database takes costs that value, not its record, and never the batch."""
+    store.writer.put([made.call(1), bad, made.call(3)])
+    await store.writer.committed()
+    names = {one.id: one.caller_name for one in (await store.queries.calls()).items}
+    assert len(names) == 3
+    assert names[bad.id] == kept
+    assert store.writer.stats.refused == 0
+
+
+async def test_what_cannot_be_mended_is_refused_alone(store: Store) -> None:
+    """A fact that cannot be stored at all is counted and logged; its batch is written."""
+    store.writer.put([made.call(1), made.call(2, started_at=float("nan")), made.call(3)])
+    await store.writer.committed()
+    assert len((await store.queries.calls()).items) == 2
+    stats = store.writer.stats
+    assert (stats.refused, stats.in_trouble, stats.queued) == (1, False, 0)
+    assert "cannot convert float NaN" in stats.last_error
+
+
+async def test_a_failing_callback_does_not_stop_the_writer(url: str, file: Path) -> None:
+    """The writer outlives an error of whoever listens to its troubles."""
+
+    def on_trouble(_begins: bool, _detail: str) -> None:
+        raise RuntimeError("listener")
+
+    async with await open_store(url, on_trouble=on_trouble) as store:
+        with locked(file):
+            store.writer.put([made.call()])
+            await until(lambda: store.writer.stats.retries)
+        await store.writer.committed()
+    assert len(rows(file, "calls")) == 1
+
+
+async def test_rows_follow_their_events_within_half_a_second(store: Store, file: Path) -> None:
+    """A fact put into an idle store is a row soon, without anybody asking for it."""
+    store.writer.put([made.call()])
+    start = time.monotonic()
+    await until(lambda: rows(file, "calls"))
+    assert time.monotonic() - start < 0.5
