@@ -150,10 +150,6 @@ async def running_pbx(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> A
 @pytest_asyncio.fixture(loop_scope="session")
 async def pbx(running_pbx: Pbx) -> AsyncIterator[Pbx]:
     """The running pair, made empty again for this test."""
-    await running_pbx.reset()
-    try:
-        yield running_pbx
-    finally:
-        # A test that fails leaves calls; they must not ring into the next one.
-        async with asyncio.timeout(10):
-            await running_pbx.reset()
+    async with asyncio.timeout(20):
+        await running_pbx.reset()
+    yield running_pbx

@@ -27,6 +27,7 @@ Progress = Callable[[str, float | None], None]
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CACHE = PROJECT_ROOT / ".cache" / "pbx"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+ZONES = Path("/usr/share/zoneinfo/Asia")
 
 # Raised when a change here means that trees made by an older version must be made again.
 _LAYOUT = "1"
@@ -88,6 +89,8 @@ def provision(cache: Path = DEFAULT_CACHE, progress: Progress = quiet) -> Tree:
     """
     if not sys.platform.startswith("linux"):
         raise ProvisionError("the test PBX runs on Linux only; run the tests in a Debian container")
+    if not ZONES.is_dir():
+        raise ProvisionError("install the package tzdata: Asterisk reads its time zones from there")
     tree_dir = cache / "tree"
     if (tree := _complete_tree(tree_dir)) is not None:
         return tree

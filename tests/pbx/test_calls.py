@@ -156,6 +156,7 @@ async def test_closed_hours_leave_a_mark_too(pbx: Pbx) -> None:
         (duty_row("1000000000-1000000001:o"), "no_segment"),
         (duty_row(now_segment("o")), "no_queue"),
     ],
+    ids=["missing", "tampered", "rubbish", "outdated", "office without queue"],
 )
 async def test_without_a_valid_row_the_supervisor_is_rung(pbx: Pbx, row: str | None, why: str) -> None:
     """A row that is missing, damaged, tampered with or out of date is never guessed at."""
@@ -208,7 +209,11 @@ async def test_numbers_that_may_not_be_dialled_are_passed_over(pbx: Pbx) -> None
     assert {m["Number"] for m in pbx.phones.ami.find("UserEvent", UserEvent="Phone")} == {FIRST}
 
 
-@pytest.mark.parametrize("name", ['";|&${SHELL(touch INJECTED)}', "${EXTEN},1)&System(x)", "a\\r\\nb`x`"])
+@pytest.mark.parametrize(
+    "name",
+    ['";|&${SHELL(touch INJECTED)}', "${EXTEN},1)&System(x)", "a\\r\\nb`x`"],
+    ids=["shell", "comma", "escape"],
+)
 async def test_a_callers_name_cannot_inject_anything(pbx: Pbx, name: str) -> None:
     """A hostile name loses its teeth before it meets the dialplan; the call goes its way."""
     await pbx.phones.set_mobile(FIRST, talk=0.2)

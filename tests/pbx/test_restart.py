@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.pbx.asterisk import PUBLISHER, AsteriskError, Lab
 from tests.pbx.conftest import duty_row, now_segment, pin_row
 from tests.pbx.phones import PhoneNetwork
-from tests.pbx.provision import Tree
+from tests.pbx.provision import PROJECT_ROOT, Tree
 
 PIN = "4711"
 MOBILE = "13911110001"
+ABANDON = """
+import asyncio, os, pathlib, signal, sys
+from tests.pbx.asterisk import Asterisk
+from tests.pbx.provision import provision
+
+async def main():
+    pbx = Asterisk(provision(), directory=pathlib.Path(sys.argv[1]))
+    await pbx.start()
+    print(pbx.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
 
 
 async def test_rows_and_logins_survive_a_killed_pbx(tree: Tree) -> None:
@@ -51,3 +66,24 @@ async def test_an_instance_that_dies_says_why(tree: Tree) -> None:
         await lab.pbx.start()
         assert lab.pbx.version.startswith("asterisk 22.")
         assert lab.pbx.cpu_seconds() > 0
+
+
+@pytest.mark.usefixtures("tree")
+async def test_no_pbx_outlives_a_test_run_that_is_killed(tmp_path: Path) -> None:
+    """The kernel ends the instance when the process that started it is gone, however that came about."""
+    runner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ABANDON, str(tmp_path), cwd=PROJECT_ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await runner.communicate()
+    assert runner.returncode == -9
+    async with asyncio.timeout(5):
+        while _alive(int(output)):  # noqa: ASYNC110  # the death of a stranger's child sends no event
+            await asyncio.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; a zombie, left where nobody reaps orphans, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
