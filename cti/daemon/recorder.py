@@ -26,7 +26,7 @@ import os
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,8 +157,9 @@ class _Writer:
                 self._file.flush()
             self._progress(self.summary)
 
-    def count(self, _: Arrival) -> bool:
-        self.summary = replace(self.summary, events=self.summary.events + 1)
+    def count(self, arrival: Arrival) -> bool:
+        if isinstance(arrival.what, Mapping):
+            self.summary = replace(self.summary, events=self.summary.events + 1)
         return True
 
     def begin(self, version: str) -> None:
@@ -263,7 +264,7 @@ def _open_to_read(path: Path) -> IO[bytes]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise RecordingError(f"{path} is damaged: {error}") from None
 
 

@@ -149,10 +149,14 @@ class Answers:
             return [error("Database entry could not be deleted")]
         return [success("Key deleted successfully")]
 
+    def _below(self, family: str) -> list[str]:
+        return [name for name in self.db if name == family or name.startswith(f"{family}/")]
+
     def _db_del_tree(self, action: Mapping[str, str]) -> list[bytes]:
-        if self.db.pop(action.get("Family", ""), None) is None:
-            return [error("Database entry not found")]
-        return [success("Key tree deleted successfully")]
+        below = self._below(action.get("Family", ""))
+        for name in below:
+            del self.db[name]
+        return [success("Key tree deleted successfully") if below else error("Database entry not found")]
 
     def _db_get(self, action: Mapping[str, str]) -> list[bytes]:
         family, key = action.get("Family", ""), action.get("Key", "")
@@ -164,10 +168,10 @@ class Answers:
         )
 
     def _db_get_tree(self, action: Mapping[str, str]) -> list[bytes]:
-        family = action.get("Family", "")
         rows = [
             f"Event: DBGetTreeResponse\r\nKey: /{family}/{key}\r\nVal: {value}".encode()
-            for key, value in self.db.get(family, {}).items()
+            for family in self._below(action.get("Family", ""))
+            for key, value in self.db[family].items()
         ]
         return _listing("DBGetTree", rows)
 
