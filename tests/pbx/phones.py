@@ -49,7 +49,7 @@ class CallHandle:
         )
 
     async def ended(self, timeout: float = 60.0) -> Message:
-        """Wait until the call is over; the event says how (Status = DIALSTATUS, Cause = hangup cause)."""
+        """Wait until the call is over; the Hangup event of the caller's line (Cause = hangup cause)."""
         message = await self._network.ami.wait_for(
             "Hangup", since=self._since, timeout=timeout, Uniqueid=self.ident
         )
