@@ -11,6 +11,10 @@ NAME = "api-token"
 _SHORTEST = 20
 
 
+class TokenMissing(ConfigError):
+    """No daemon ever started on this data directory."""
+
+
 def ensure(data_dir: Path) -> str:
     """Return the token, made at the first start.
 
@@ -50,14 +54,15 @@ def read(data_dir: Path) -> str:
     """Return the token that the daemon made.
 
     Raises:
-        ConfigError: there is none, it cannot be read, or others can read it.
+        TokenMissing: there is none.
+        ConfigError: it cannot be read, or others can read it.
     """
     path = data_dir / NAME
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        raise ConfigError(
+        raise TokenMissing(
             f"{path}: there is no API token; the daemon makes it at its first start (cti run)"
         ) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -25,7 +25,9 @@ class Page(Answer, Generic[T]):
     """Some of the rows, newest first."""
 
     items: list[T]
-    next: str | None = Field(description="cursor of the following page; null on the last one")
+    next_cursor: str | None = Field(
+        validation_alias="next", description="`cursor` of the following page; null on the last one"
+    )
 
 
 class Call(Answer):

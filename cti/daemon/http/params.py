@@ -57,7 +57,7 @@ class PagedQuery(PbxQuery):
     before: InstantParameter | None = Field(
         None, alias="to", description="up to, not including, this instant"
     )
-    cursor: Cursor | None = Field(None, description="`next` of the page before")
+    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before")
     limit: Limit = Field(DEFAULT_LIMIT, description="rows of a page")
 
     def interval(self) -> dict[str, Any]:
