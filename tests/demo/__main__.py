@@ -56,7 +56,7 @@ def _provision(console: Console) -> Tree | None:
                 console.print(f"  {text}")
 
         try:
-            return provision(progress)
+            return provision(progress=progress)
         except ProvisionError as error:
             console.print(f"[yellow]No Asterisk can be provisioned here:[/] {error}")
             console.print("Playing a session recorded from a real one instead.")
@@ -86,7 +86,6 @@ async def _on_asterisk(
 
 
 async def _recorder(rig: Rig, path: Path) -> asyncio.subprocess.Process:
-    path.unlink(missing_ok=True)
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cti.daemon", "record", str(path), "--pbx", "main", "--config", str(rig.config)
     )
@@ -149,6 +148,8 @@ def main() -> int:
     tree = None if options.recorded else _provision(console)
     directory = options.keep or Path(tempfile.mkdtemp(prefix="cti-demo-"))
     directory.mkdir(parents=True, exist_ok=True)
+    if options.record is not None:
+        options.record.unlink(missing_ok=True)
     try:
         running = (
             _recorded(console, options.seconds, directory)

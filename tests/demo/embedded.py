@@ -23,6 +23,7 @@ class PlayedFloor:
     async def run(self, seconds: float | None) -> None:
         """Play to the end, or for so many seconds."""
         began = self.embedded.answers.began
+        assert began is not None, "the daemon's reader has not logged in"
         self.shift = began - self._recorded_at
         for uniqueid, value in recorded_marks().items():
             self._marks.append(asyncio.create_task(self._leave_mark(uniqueid, value)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cti.core.facts import Direction, Disposition
+from cti.core.facts import Call, Direction, Disposition
 from store import open_store
 from store.queries import CallFilter
 from tests.demo.books import Books
@@ -56,7 +56,7 @@ async def summarise(rig: Rig, door: Door, books: Books, pbx: str, until: float |
     """Read the database of a daemon that has ended, and hold it against the books."""
     async with await open_store(rig.database_url) as store:
         found = await store.queries.summary(pbx="main")
-        inbound = []
+        inbound: list[Call] = []
         cursor = None
         while True:
             page = await store.queries.calls(

@@ -151,10 +151,14 @@ def _duty(picture: Picture) -> Panel:
         for duty in picture.duty
         for rung in duty["ladder"]
     ]
-    for item in picture.work_items[:3]:
-        lines.append(Text.assemble("↳ ", item["caller_number"], " ", _state(item["result"])))
-    for incident in picture.incidents[:2]:
-        lines.append(Text(f"! {incident['agent']} {incident['detail']}", style="magenta"))
+    lines += [
+        Text.assemble("↳ ", _masked(item["caller_number"]), " ", _state(item["result"]))
+        for item in picture.work_items[:3]
+    ]
+    lines += [
+        Text(f"! {incident['agent']} {incident['detail']}", style="magenta")
+        for incident in picture.incidents[:2]
+    ]
     return Panel(Group(*lines), title="On duty (night), work items, incidents", border_style="dim")
 
 
@@ -165,9 +169,12 @@ def _calls(picture: Picture) -> Panel:
     for call in picture.calls:
         started = datetime.fromisoformat(call["started_at"]).astimezone()
         outcome = call["disposition"] or ("talking" if call["answered_at"] else "in progress")
-        number = call["caller_number"]
         table.add_row(
-            f"{started:%H:%M:%S}", call["caller_name"], f"{number[:3]}****{number[-4:]}", call["dialed_number"],
+            f"{started:%H:%M:%S}", call["caller_name"], _masked(call["caller_number"]), call["dialed_number"],
             _state(outcome), call["ended_by"] or "", call["quality"],
         )  # fmt: skip
     return Panel(table, title="Calls from outside, newest first", border_style="dim")
+
+
+def _masked(number: str) -> str:
+    return f"{number[:3]}****{number[-4:]}"
