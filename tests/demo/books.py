@@ -54,10 +54,14 @@ class Books:
         )
         return replace(self, queue=queue, cdr=cdr)
 
-    async def compare(self, store: Store, pbx: str = "main", until: float | None = None) -> Report:
+    async def compare(
+        self, store: Store, pbx: str = "main", *, since: float | None = None, until: float | None = None
+    ) -> Report:
         """Hold the daemon's records against them."""
         records = await store.queries.records(pbx)
-        return reconcile(records.stays, records.calls, records.legs, self.queue, self.cdr, until=until)
+        return reconcile(
+            records.stays, records.calls, records.legs, self.queue, self.cdr, since=since, until=until
+        )
 
 
 def _read(path: Path, parse: Callable[[str], Row | BadLine]) -> tuple[tuple[Row, ...], int]:

@@ -1,0 +1,1 @@
+"""The whole product: a real Asterisk, real phones, the daemon as a real process."""
