@@ -102,17 +102,17 @@ class AgentSeries:
 
     def away(self, fact: AwayEpisode) -> None:
         """Count the warning of an episode."""
-        if fact.warned_at is not None and self._warned.first(fact.key):
+        if fact.warned_at is not None and self._warned.first(fact.id):
             self._warnings.add(fact.pbx, self._names.label(fact.pbx, fact.agent))
 
     def incident(self, fact: Incident) -> None:
         """Count an incident when it is first heard of; its result may follow."""
-        if fact.kind == "away_limit" and self._written_down.first(fact.key):
+        if fact.kind == "away_limit" and self._written_down.first(fact.id):
             self._incidents.add(fact.pbx, self._names.label(fact.pbx, fact.agent))
 
     def attempt(self, fact: Attempt) -> None:
         """Count a ringing of the agent's phone when it ended."""
-        if fact.agent and fact.outcome is not None and self._rang.first(fact.key):
+        if fact.agent and fact.outcome is not None and self._rang.first(fact.id):
             self._attempts.add(fact.pbx, self._names.label(fact.pbx, fact.agent), fact.outcome)
 
     def seconds(self, now: float) -> Mapping[_Who, Mapping[State, float]]:

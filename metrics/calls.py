@@ -65,18 +65,18 @@ class CallSeries:
                 del self._live[next(iter(self._live))]
         else:
             self._live.pop(fact.id, None)
-            if self._ended.first(fact.key):
+            if self._ended.first(fact.id):
                 disposition = fact.disposition or Disposition.UNKNOWN
                 self._calls.add(fact.pbx, fact.direction, disposition, fact.quality)
 
     def transfer(self, fact: Transfer) -> None:
         """Count a transfer."""
-        if self._transferred.first(fact.key):
+        if self._transferred.first(fact.id):
             self._transfers.add(fact.pbx, closed(fact.kind, _TRANSFERS))
 
     def work_item(self, fact: WorkItem) -> None:
         """Count an after-hours call when its result is known."""
-        if fact.result == "ringing" or not self._worked.first(fact.key):
+        if fact.result == "ringing" or not self._worked.first(fact.id):
             return
         result = closed(fact.result, WORK_RESULTS)
         self._work.add(fact.pbx, closed(fact.kind, _WORK_KINDS), result)
@@ -139,7 +139,7 @@ class HealthSeries:
 
     def fault(self, fact: Fault) -> None:
         """Follow a fault from its begin to its end."""
-        if self._began.first(fact.key):
+        if self._began.first(fact.id):
             self._faults.add(fact.pbx, fact.kind)
         if fact.ended_at is None:
             self._open[fact.id] = (fact.pbx, fact.kind)

@@ -86,7 +86,7 @@ class QueueSeries:
             self._wait((fact.pbx, name), fact)
             return
         self._waiting.pop(fact.id, None)
-        if fact.outcome is not None and self._ended.first(fact.key):
+        if fact.outcome is not None and self._ended.first(fact.id):
             self._count((fact.pbx, name), fact.outcome, fact.wait)
 
     def _wait(self, which: _Which, fact: QueueStay) -> None:
@@ -105,14 +105,14 @@ class QueueSeries:
 
     def talk(self, fact: Talk) -> None:
         """Count an agent's finished talk on a call that a queue brought."""
-        if fact.queue and fact.agent and fact.ended_at is not None and self._talked.first(fact.key):
+        if fact.queue and fact.agent and fact.ended_at is not None and self._talked.first(fact.id):
             name = self._label(fact.pbx, fact.queue)
             self._talk.add(fact.pbx, name, by=fact.ended_at - fact.started_at)
             self._hold.add(fact.pbx, name, by=fact.hold)
 
     def attempt(self, fact: Attempt) -> None:
         """Count a ringing of a member when it ended."""
-        if fact.queue and fact.outcome is not None and self._rang.first(fact.key):
+        if fact.queue and fact.outcome is not None and self._rang.first(fact.id):
             self._attempts.add(fact.pbx, self._label(fact.pbx, fact.queue), fact.outcome)
 
     def collect(self, members: Mapping[Labels, float]) -> Iterator[Metric]:

@@ -27,7 +27,7 @@ class Tally(dict[Labels, float]):
 class Once:
     """Remembers the last `limit` keys, so that a part whose end is sent again is counted once."""
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: int = 5_000) -> None:
         self._limit = limit
         self._seen: dict[Hashable, None] = {}
 

@@ -4,7 +4,7 @@ What is compared
 * Every pass through a queue, paired by waiting channel, queue and the how-manieth pass of that channel through that
   queue it is: existence, outcome, agent, and `book_wait` and `book_talk` within the tolerance (the book has whole
   seconds). Our own `wait` and bridged talk are defined differently and are not compared.
-* Every group of CDR rows (same linkedid, or uniqueid where there is none): one of its channels must be a leg of ours.
+* Every group of CDR rows (same linkedid, or uniqueid where there is none): one of its channels must be a leg of a call of ours.
 * Every call of ours: one of its legs must have a CDR row, and an answered call an answered row.
 
 What is left out, and why
@@ -125,7 +125,7 @@ def reconcile(
     if book_rows is not None:
         _compare_passes(stays, passes(book_rows), tolerance, window, tally)
     if cdr_rows is not None:
-        _compare_calls([call for call in calls if call.merged_into is None], legs, cdr_rows, window, tally)
+        _compare_calls(calls, legs, cdr_rows, window, tally)
     return Report(tally.checked, tuple(tally.found), tally.left_out)
 
 
@@ -241,7 +241,8 @@ def _compare_calls(
     groups: dict[str, list[CdrRow]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
-    known = {leg.uniqueid for leg in legs}
+    ids = {call.id for call in calls}
+    known = {leg.uniqueid for leg in legs if leg.call_id in ids}
     for name, group in groups.items():
         if not any(row.uniqueid in known for row in group):
             _cdr_alone(name, group, window, tally)
@@ -250,6 +251,8 @@ def _compare_calls(
     for leg in legs:
         channels.setdefault(leg.call_id, set()).add(leg.uniqueid)
     for call in calls:
+        if call.merged_into is not None:
+            continue
         groups_here = {group_of[channel] for channel in channels.get(call.id, ()) if channel in group_of}
         _compare_call(call, [row for name in sorted(groups_here) for row in groups[name]], window, tally)
 
