@@ -82,6 +82,7 @@ class Agents:
         self._changed: dict[str, Cause] = {}
         self._next_due = math.inf  # never later than the first deadline
         self._found = False  # what is being read was found on attaching, not seen happening
+        self._out_of_step = False  # states are remembered, but the PBX has not been asked yet
         self._facts: list[Fact] = []
         self._commands: list[Command] = []
 
@@ -104,8 +105,10 @@ class Agents:
         """Take up what was known before this process: the last state of each agent, and open away episodes."""
         for state in states:
             self._agent(state.agent).told = state
+            self._out_of_step = True
         for episode in episodes:
             self._agent(episode.agent).watch.episode = episode
+            self._out_of_step = True
 
     def step(self, event: ev.Event) -> None:
         """Take one event; what it made true is returned by `settle`."""
@@ -113,7 +116,7 @@ class Agents:
             case ev.MemberSeen():
                 self._member_seen(event, None)
             case ev.MemberRemoved():
-                self._member_removed(event.member, event.queue, None)
+                self._member_removed(event, None)
             case ev.AgentSaid():
                 self._said(event)
             case ev.CommandDone():
@@ -134,7 +137,12 @@ class Agents:
                     self._queue_talk(self._agent(agent), fact, queue)
 
     def settle(self, at: float) -> tuple[list[Fact], list[Command]]:
-        """Derive the state of every agent touched, or whose deadline has come, as of `at`."""
+        """Derive the state of every agent touched, or whose deadline has come, as of `at`.
+
+        Nothing is derived between `restore` and the first list of members: who is logged in is not known then.
+        """
+        if self._out_of_step:
+            return [], []
         if at >= self._next_due:
             self._wake_due(at)
         for agent_id, cause in self._changed.items():
@@ -176,13 +184,15 @@ class Agents:
         reason = self._reason(e.reason) if e.paused else ""
         member = _Member(e.interface, device, e.paused, reason, e.status, e.wrap_up, e.last_pause)
         agent.members[e.queue] = member
-        self._devices[device] = agent.id
-        self._devices[device_of_interface(e.interface)] = agent.id
+        if before is None or before.interface != e.interface or before.device != device:
+            self._seat(agent)
         if before != member:
             self._changed[agent.id] = cause or self._cause(agent, before, member, e.at)
 
     def _reason(self, text: str) -> str:
-        return text if text in self.rules.pause_reasons else "other"
+        """The enumerated reason; AstDB and dialplans like to write a hyphen where we have an underscore."""
+        reason = text.strip().lower().replace("-", "_")
+        return reason if reason in self.rules.pause_reasons else "other"
 
     @staticmethod
     def _cause(agent: _Agent, before: _Member | None, member: _Member, at: float) -> Cause:
@@ -192,15 +202,24 @@ class Agents:
             return Cause.RULE
         return Cause.AGENT if at - agent.said_at <= _SAID else Cause.PBX
 
-    def _member_removed(self, agent_id: str, queue: str, cause: Cause | None) -> None:
-        agent = self._agents.get(agent_id)
-        if agent is None or agent.members.pop(queue, None) is None:
-            return
-        if not agent.members:
-            self._devices = {d: a for d, a in self._devices.items() if a != agent_id}
+    def _member_removed(self, e: ev.MemberRemoved, cause: Cause | None) -> None:
+        agent = self._agents.get(e.member)
+        member = agent.members.get(e.queue) if agent is not None else None
+        if agent is None or member is None or member.interface != e.interface:
+            return  # not there, or by now at another desk
+        del agent.members[e.queue]
+        self._seat(agent)
         episode = agent.watch.episode
         by_rule = episode is not None and episode.reported_at is not None
-        self._changed[agent_id] = cause or (Cause.RULE if by_rule else Cause.PBX)
+        said = Cause.AGENT if e.at - agent.said_at <= _SAID else Cause.PBX
+        self._changed[agent.id] = cause or (Cause.RULE if by_rule else said)
+
+    def _seat(self, agent: _Agent) -> None:
+        """Note which devices are this agent's now; the last to come owns a device."""
+        self._devices = {device: owner for device, owner in self._devices.items() if owner != agent.id}
+        for member in agent.members.values():
+            self._devices[member.device] = agent.id
+            self._devices[device_of_interface(member.interface)] = agent.id
 
     def _said(self, e: ev.AgentSaid) -> None:
         """A feature code explains the member event next to it, whichever came first."""
@@ -214,17 +233,23 @@ class Agents:
             self._state(agent, told.state, told.since, told.reason, cause)
 
     def _resynced(self, e: ev.Resynced) -> None:
-        self._found = True
+        self._found, self._out_of_step = True, False
         for queue in e.queues:
             self._wrap_up[queue.queue] = queue.wrap_up
         known = set(self._agents)
         there = {(member.member, member.queue) for member in e.members}
         for agent in list(self._agents.values()):
             for queue_name in [q for q in agent.members if (agent.id, q) not in there]:
-                self._member_removed(agent.id, queue_name, Cause.LINK_LOST)
+                del agent.members[queue_name]
+                self._seat(agent)
             self._changed.setdefault(agent.id, Cause.LINK_LOST)
         for member in e.members:
             self._member_seen(member, Cause.LINK_LOST if member.member in known else Cause.PBX)
+        for agent in self._agents.values():
+            if agent.told is not None and agent.told.state is State.WRAP_UP and not agent.wrap_until:
+                agent.wrap_until = agent.told.since + max(
+                    self._wrap_of(agent, q) for q in [*agent.members, ""]
+                )
 
     # -- calls
 
@@ -239,10 +264,15 @@ class Agents:
             agent.queue_talks.add(talk.id)
             return
         agent.queue_talks.discard(talk.id)
-        member = agent.members.get(queue)
-        wrap_up = (member.wrap_up if member is not None else 0.0) or self._wrap_up.get(queue, 0.0)
-        agent.wrap_until = max(agent.wrap_until, talk.ended_at + wrap_up)
+        wrap_up = self._wrap_of(agent, queue)
+        if wrap_up > 0:
+            agent.wrap_until = max(agent.wrap_until, talk.ended_at + wrap_up)
         self._changed.setdefault(agent.id, Cause.DEVICE)
+
+    def _wrap_of(self, agent: _Agent, queue: str) -> float:
+        """Wrap-up seconds after a call of this queue: the member's own, else the queue's."""
+        member = agent.members.get(queue)
+        return (member.wrap_up if member is not None else 0.0) or self._wrap_up.get(queue, 0.0)
 
     # -- output
 
@@ -255,7 +285,10 @@ class Agents:
             if self._found:
                 self._facts.append(told)  # after attaching, whoever listens hears every agent once
             return
-        since = at if told is None else told.since if same else max(at, told.since)
+        if told is not None and same:
+            self._state(agent, state, told.since, reason, told.cause)
+            return
+        since = at if told is None else max(at, told.since)
         self._state(agent, state, since, reason, cause)
 
     def _state(self, agent: _Agent, state: State, since: float, reason: str, cause: Cause) -> None:

@@ -12,9 +12,9 @@ from cti.core.memory import Memory
 from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
 
 _UP = 6  # ChannelState
-_OWN_LINE = frozenset(
-    {"AgentLogin", "ChanSpy", "ExtenSpy", "ConfBridge"}
-)  # these never tie two calls together
+_SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
+# Channels in these applications tie no calls together, whatever bridge or linkedid they share with others.
+_OWN_LINE = frozenset({"AgentLogin", "BridgeWait", "ChanSpy", "ConfBridge", "ExtenSpy", "Park"})
 
 
 def restore(calls: Calls, memory: Memory) -> None:
@@ -106,27 +106,30 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     for call in calls.calls.values():
         call.quality = Quality.GAPPED
         calls.touch(call)
+        for stay in call.stays:
+            stay.gapped = True
     there = {channel.uniqueid for channel in seen.channels}
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
         calls.end_leg(leg, "", seen.at)
     for call in list(calls.calls.values()):
         calls.end_if_empty(call, seen.at)
+    own_line = {channel.uniqueid for channel in seen.channels if channel.application in _OWN_LINE}
     for channel in sorted(seen.channels, key=lambda c: -c.duration):
         if channel.uniqueid not in calls.legs:
-            _attach(calls, channel, seen.at)
+            _attach(calls, channel, own_line, seen.at)
     _rebuild_bridges(calls, seen)
     _compare_queues(calls, seen)
     return calls.collect()
 
 
-def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
+def _attach(calls: Calls, channel: ev.ChannelSeen, own_line: set[str], at: float) -> None:
     leg = calls.add_leg(channel, at - channel.duration)
     leg.call.quality = Quality.GAPPED
     leg.dialed = leg.agent is not None and channel.linkedid != channel.uniqueid
     if leg.dialed and channel.state == _UP:
         leg.answered_at = at
     first = calls.legs.get(channel.linkedid)
-    if first is not None and channel.application not in _OWN_LINE:
+    if first is not None and not {channel.uniqueid, first.uniqueid} & own_line:
         # The dials that tied them were not seen; the shared linkedid is the only evidence left.
         calls.join(first.call, leg.call)
     calls.show(leg.call)
@@ -146,6 +149,9 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         if len(members) == 2 and bridge.talkable:  # noqa: PLR2004 - a two-party bridge is the edge
             calls.join(members[0].call, members[1].call)
     for leg in list(calls.legs.values()):
+        if leg.bridge is not None:
+            calls.leads_on(leg)
+    for leg in list(calls.legs.values()):
         calls.refresh_talks(leg, seen.at)
 
 
@@ -153,11 +159,18 @@ def _compare_queues(calls: Calls, seen: ev.Resynced) -> None:
     waiting = {entry.uniqueid: entry for entry in seen.waiting}
     for leg in list(calls.legs.values()):
         entry = waiting.get(leg.uniqueid)
-        if leg.stay is not None and (entry is None or entry.queue != leg.stay.queue):
-            _left_unseen(calls, leg, leg.stay)
+        joined_at = seen.at - entry.waited if entry is not None else 0.0
+        stay = leg.stay
+        if (
+            stay is not None
+            and entry is not None
+            and (entry.queue != stay.queue or joined_at > stay.joined_at + _SAME_WAIT)
+        ):
+            calls.decide_stay(leg, "", max(joined_at, stay.joined_at), last_word=True)
+        elif stay is not None and entry is None:
+            _left_unseen(calls, leg, stay)
         if leg.stay is None and entry is not None:
-            stay = calls.begin_stay(leg, entry.queue, seen.at - entry.waited)
-            stay.position = entry.position
+            calls.begin_stay(leg, entry.queue, joined_at, entry.position).gapped = True
 
 
 def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:
@@ -165,13 +178,10 @@ def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:
     talker = next((other for other in calls.group(leg) if other.talk is not None and other.agent), None)
     if talker is None or talker.talk is None:
         return
-    stay.outcome, stay.agent = StayOutcome.ANSWERED, talker.agent
-    stay.answered_at = talker.answered_at or talker.talk.started_at
-    stay.left_at = stay.left_at or stay.answered_at
-    stay.wait = max(0.0, stay.answered_at - stay.joined_at)
-    talker.talk.queue = talker.talk.queue or stay.queue
-    leg.stay = None
-    calls.connected.setdefault((stay.queue, talker.device), []).append(stay)
-    calls.answer(stay.call, stay.answered_at)
-    calls.touch(stay)
-    calls.touch(talker.talk)
+    rung = next((a for a in stay.call.attempts if a.stay_id == stay.id and a.agent == talker.agent), None)
+    device = talker.device if rung is None else rung.device  # of a member on a Local channel, that one
+    answered_at = talker.answered_at or talker.talk.started_at
+    calls.connect(leg, stay, talker.agent or "", device, answered_at)
+    if talker.talk.queue is None:
+        talker.talk.queue = stay.queue
+        calls.touch(talker.talk)

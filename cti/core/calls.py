@@ -149,7 +149,7 @@ class Calls:
     def _state_changed(self, e: ev.ChannelStateChanged) -> None:
         leg = self.legs.get(e.uniqueid)
         if leg is not None:
-            self._decide_stay(leg, e.queue_status, e.at, last_word=False)
+            self.decide_stay(leg, e.queue_status, e.at, last_word=False)
 
     def _caller_changed(self, e: ev.CallerChanged) -> None:
         leg = self.legs.get(e.uniqueid)
@@ -174,7 +174,9 @@ class Calls:
         if leg is None:
             return
         stay = leg.stay
-        if stay is not None and (stay.left_at is None or (e.by_device and e.at - stay.left_at < _HANGUP_RACE)):
+        if stay is not None and (
+            stay.left_at is None or (e.by_device and e.at - stay.left_at < _HANGUP_RACE)
+        ):
             stay.caller_gone = True
         call = leg.call
         if not e.by_device or leg.pair is not None:
@@ -203,7 +205,7 @@ class Calls:
         """A channel is gone, and with it everything open on it; the last one ends its call."""
         leg.ended_at = at
         self.touch(leg)
-        self._decide_stay(leg, queue_status, at, last_word=True)
+        self.decide_stay(leg, queue_status, at, last_word=True)
         self._end_attempt(leg, at)
         self._leave_bridge(leg, at)
         self._forget(leg)
@@ -287,7 +289,7 @@ class Calls:
         leg.number = _dialed_number(e.dialed) or leg.number
         source = self.legs.get(e.source)
         if source is not None:
-            self._decide_stay(source, e.queue_status, e.at, last_word=False)
+            self.decide_stay(source, e.queue_status, e.at, last_word=False)
             self.leads_on(source)
             self.leads_on(leg)
             call = self.join(source.call, leg.call)
@@ -340,16 +342,16 @@ class Calls:
             return
         if leg.stay is not None and leg.stay.left_at is None and leg.stay.queue == e.queue:
             return  # already known from a list
-        self._decide_stay(leg, e.queue_status, e.at, last_word=True)
-        stay = self.begin_stay(leg, e.queue, e.at)
-        stay.position = e.position
+        self.decide_stay(leg, e.queue_status, e.at, last_word=True)
+        stay = self.begin_stay(leg, e.queue, e.at, e.position)
         stay.status_before = e.queue_status
 
-    def begin_stay(self, leg: LegPart, queue: str, at: float) -> StayPart:
+    def begin_stay(self, leg: LegPart, queue: str, at: float, position: int) -> StayPart:
         """A caller begins to wait."""
         self.leads_on(leg)
         leg.passes += 1
         stay = StayPart(leg.call, leg.uniqueid, leg.passes, queue, at)
+        stay.position = position
         leg.stay = stay
         leg.call.stays.append(stay)
         self.show(leg.call)
@@ -372,18 +374,21 @@ class Calls:
             return
         stay.left_at = e.at
         self.touch(stay)
-        self._decide_stay(self.legs[e.uniqueid], e.queue_status, e.at, last_word=False)
+        self.decide_stay(self.legs[e.uniqueid], e.queue_status, e.at, last_word=False)
 
-    def _decide_stay(self, leg: LegPart, queue_status: str, at: float, *, last_word: bool) -> None:
+    def decide_stay(self, leg: LegPart, queue_status: str, at: float, *, last_word: bool) -> None:
+        """End the pass of a caller who was not connected, as soon as it can be told how."""
         stay = leg.stay
         if stay is None or stay.outcome is not None or (stay.left_at is None and not last_word):
             return
         outcome = stay_outcome(stay, queue_status, last_word=last_word)
         if outcome is None:
             return
+        if outcome in {StayOutcome.LEFT_BY_KEY, StayOutcome.UNKNOWN} and self._connected_unseen(leg, stay):
+            return
         stay.left_at = stay.left_at or at
         stay.outcome = outcome
-        stay.wait = stay.left_at - stay.joined_at
+        stay.wait = max(0.0, stay.left_at - stay.joined_at)
         leg.stay = None
         self.touch(stay)
 
@@ -407,18 +412,37 @@ class Calls:
         if stay is None:
             return
         member = self.legs.get(e.member_channel)
-        stay.answered_at = member.answered_at if member is not None and member.answered_at else e.at
+        answered_at = member.answered_at if member is not None and member.answered_at else e.at
         stay.left_at = stay.left_at or e.at
-        stay.outcome = StayOutcome.ANSWERED
-        stay.wait = max(0.0, stay.answered_at - stay.joined_at)
-        stay.agent = e.member or None
         stay.book_wait = e.hold_time
-        self.legs[e.uniqueid].stay = None
+        self.connect(self.legs[e.uniqueid], stay, e.member, device_of_interface(e.interface), answered_at)
+
+    def connect(self, leg: LegPart, stay: StayPart, agent: str, device: str, at: float) -> None:
+        """The caller `leg` was given to this member, who picked up at `at`."""
+        stay.answered_at = at
+        stay.left_at = stay.left_at or at
+        stay.outcome = StayOutcome.ANSWERED
+        stay.wait = max(0.0, at - stay.joined_at)
+        stay.agent = agent or None
+        leg.stay = None
         self.touch(stay)
-        self.answer(stay.call, stay.answered_at)
-        owed = self.connected.setdefault((e.queue, device_of_interface(e.interface)), [])
+        self.answer(stay.call, at)
+        for talk in stay.call.talks:
+            if talk.queue is None and agent and talk.agent == agent and talk.started_at >= at:
+                talk.queue = stay.queue
+                self.touch(talk)
+        owed = self.connected.setdefault((stay.queue, device), [])
         owed.append(stay)
         del owed[:-_KEPT_CONNECTS]
+
+    def _connected_unseen(self, leg: LegPart, stay: StayPart) -> bool:
+        """Whether a member took this caller and they talked, though AgentConnect was not seen; if so, note it."""
+        for rung in stay.call.attempts:
+            taken = rung.stay_id == stay.id and rung.outcome is AttemptOutcome.ANSWERED
+            if taken and any(talk.agent == rung.agent for talk in stay.call.talks):
+                self.connect(leg, stay, rung.agent or "", rung.device, rung.ended_at or stay.joined_at)
+                return True
+        return False
 
     def _member_completed(self, e: ev.MemberCompleted) -> None:
         owed = self.connected.get((e.queue, device_of_interface(e.interface)), [])
@@ -443,7 +467,7 @@ class Calls:
         leg = self._leg(e.uniqueid, e)
         if leg is None:
             return
-        self._decide_stay(leg, e.queue_status, e.at, last_word=False)
+        self.decide_stay(leg, e.queue_status, e.at, last_word=False)
         if leg.bridge is not None and leg.bridge != e.bridge:
             self._leave_bridge(leg, e.at)
         bridge = self.bridges.get(e.bridge)

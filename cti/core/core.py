@@ -39,6 +39,7 @@ class Core:
         self._open_faults: dict[FaultKind, Fault] = {}
         self._booted_at = 0.0
         self._last_at = 0.0
+        self._remembered_at = 0.0  # the latest instant an earlier process left behind
 
     def restore(self, memory: Memory) -> None:
         """Take up the open business of an earlier process; call it before the first event."""
@@ -47,6 +48,7 @@ class Core:
         self.agents.take([*memory.legs, *memory.attempts, *memory.talks])
         for fault in memory.faults:
             self._open_faults[fault.kind] = fault
+        self._remembered_at = memory.latest()
 
     def know(self, names: Mapping[str, str]) -> None:
         """Take the people's names (agent id to name) as the database has them."""
@@ -92,9 +94,10 @@ class Core:
 
     def _restarted(self, event: ev.Resynced) -> list[Fact]:
         """A PBX that started later than it had before was restarted; it was away at most since it was last heard."""
-        before, self._booted_at = self._booted_at, event.booted_at or self._booted_at
+        before = self._booted_at or self._remembered_at  # nothing is remembered from before it started
+        self._booted_at = event.booted_at or self._booted_at
         if not before or event.booted_at - before <= _SAME_BOOT:
             return []
-        began = min(self._last_at, event.booted_at)
+        began = min(self._last_at or self._remembered_at, event.booted_at)
         fault = begun(self.pbx, FaultKind.PBX_RESTART, began, "Asterisk was restarted")
         return told(ended(fault, event.at))

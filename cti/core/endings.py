@@ -89,7 +89,9 @@ _DISPOSITION_BY_ATTEMPT: tuple[tuple[AttemptOutcome, Disposition], ...] = (
 def leg_outcome(leg: LegPart) -> AttemptOutcome:
     """What became of a rung leg that is over."""
     status = _OUTCOME_BY_DIAL_STATUS.get(leg.dial_status or "", AttemptOutcome.UNKNOWN)
-    idle_local = leg.channel.startswith("Local/") and not leg.relays  # its cause is the dialplan's, nobody's phone
+    idle_local = (
+        leg.channel.startswith("Local/") and not leg.relays
+    )  # its cause is the dialplan's, nobody's phone
     if status in {AttemptOutcome.ANSWERED, AttemptOutcome.CANCELLED} or idle_local:
         return status
     return _OUTCOME_BY_CAUSE.get(leg.hangup_cause, status)
@@ -105,7 +107,9 @@ def disposition(call: CallPart) -> Disposition:
         return Disposition.NO_ANSWER
     if call.quality is Quality.GAPPED and call.hangup_cause is None:
         return Disposition.UNKNOWN  # its end was not seen
-    rung = {leg_outcome(leg) for leg in call.legs if leg.dialed and leg.dial_status is not None and not leg.relays}
+    rung = {
+        leg_outcome(leg) for leg in call.legs if leg.dialed and leg.dial_status is not None and not leg.relays
+    }
     for outcome, result in _DISPOSITION_BY_ATTEMPT:
         if outcome in rung:
             return result

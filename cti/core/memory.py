@@ -17,3 +17,10 @@ class Memory:
     episodes: tuple[AwayEpisode, ...] = ()
     agent_states: tuple[AgentState, ...] = ()  # the latest of each agent
     faults: tuple[Fault, ...] = ()
+
+    def latest(self) -> float:
+        """The latest instant something began at, as far as is remembered; 0 when nothing is."""
+        begun: list[Call | Leg | Attempt | Talk | AwayEpisode] = [*self.calls, *self.legs]
+        begun += [*self.attempts, *self.talks, *self.episodes]
+        since = [state.since for state in self.agent_states]
+        return max((*since, *(part.started_at for part in begun)), default=0.0)
