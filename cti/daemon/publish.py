@@ -26,7 +26,6 @@ from store.errors import StoreError
 log = structlog.get_logger(__name__)
 
 _RETRY = 5.0  # seconds between tries after a failure
-_LOOK = 10.0  # seconds between looks at the database for a roster that was changed by another process
 
 
 class PublishState(StrEnum):
@@ -69,6 +68,7 @@ class Publisher:
         *,
         days: int = 60,
         every: float = 3600.0,
+        look: float = 10.0,
         now: Callable[[], float] = time.time,
         told: Callable[[PublishStatus], None] | None = None,
     ) -> None:
@@ -79,12 +79,13 @@ class Publisher:
             load: reads the roster; may raise `store.StoreError`.
             days: how many local dates from today on get a row.
             every: seconds between two cycles when nothing changes.
+            look: seconds between two looks at the database, for a roster that another process changed.
             now: epoch seconds.
             told: called after every cycle with the status.
         """
         self.status = PublishStatus(pbx.name)
         self._pbx, self._load, self._days, self._every = pbx, load, days, every
-        self._now, self._told = now, told
+        self._look, self._now, self._told = look, now, told
         self._wake = asyncio.Event()
         self._published: tuple[Roster, date] | None = None
 
@@ -167,7 +168,7 @@ class Publisher:
         due = time.monotonic() + (self._every if ok else min(self._every, _RETRY))
         while (left := due - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, _LOOK)):
+                async with asyncio.timeout(min(left, self._look)):
                     await self._wake.wait()
                 return
             if ok and await self._changed():
