@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Insert, Update, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -88,7 +88,7 @@ def _row_maker(kind: type[Any]) -> Callable[[Fact], Row]:
     return lambda fact: dict(zip(names, values(fact), strict=True))
 
 
-def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Executable:
+def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
     table = FACT_TABLES[kind]
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     columns: dict[str, Any] = {field.name: bindparam(field.name) for field in fields(kind)}
@@ -131,7 +131,7 @@ def _next_since() -> ColumnElement[Any]:
     )
 
 
-def _end_earlier() -> Executable:
+def _end_earlier() -> Update:
     """The state before this one ended as this one began.
 
     Where the row of the state before is missing (`previous_since` is later than the last row we have), the last row

@@ -172,7 +172,11 @@ class Writer:
     async def _round(self) -> bool:
         """Write all that is pending; False when it has to be tried again."""
         self._writing, self._pending = self._pending, Pending()
-        error = await self._drain(self._writing)
+        try:
+            error = await self._drain(self._writing)
+        except Exception as bug:  # noqa: BLE001 - ours: loud, and tried again, for a dead writer would lose all
+            _log.exception("the writer failed")
+            error = bug
         if error is not None:
             self._pending.put_back(self._writing)
             self._writing = Pending()

@@ -1,5 +1,6 @@
 """Schema changes, one revision a file, shipped with the program and run by it at every start."""
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -38,4 +39,5 @@ def config(connection: Connection | None = None) -> Config:
 def _run(connection: Connection, revision: str) -> None:
     if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE keeps a second starter out
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports each start at INFO
     command.upgrade(config(connection), revision)

@@ -1,5 +1,6 @@
 """The people side: read whole, replaced part by part, all or nothing."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +13,7 @@ from routing.calendar import DayKind, DayReason, OwnDay, lookup
 from routing.model import Hotline, Hours, Override, Person, Rotation, Span
 from store import Store, StoreError
 from store.people import Counts, PeoplePart, PeopleSnapshot
+from tests.store import made
 from tests.store.conftest import locked, rows
 
 PEOPLE = (
@@ -147,6 +149,21 @@ async def test_a_locked_database_is_said_so(store: Store, file: Path) -> None:
         with pytest.raises(StoreError, match="another program holds the database"):
             await store.people.replace(PeoplePart(people=PEOPLE))
         assert await store.people.load() == PeopleSnapshot()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.002, 0.005, 0.01, 0.02])
+async def test_a_cancelled_change_gives_the_lock_back(store: Store, pause: float) -> None:
+    """A change whose task is cancelled half-way is undone at once, and keeps nobody from writing."""
+    many = tuple(Person(str(n), "x", queues=(("sales", n),)) for n in range(1500))
+    task = asyncio.create_task(store.people.replace(PeoplePart(people=many)))
+    await asyncio.sleep(pause)
+    task.cancel()
+    await asyncio.wait({task})
+    async with asyncio.timeout(1.5):  # less than waiting for a lock takes
+        store.writer.put([made.call()])
+        await store.writer.committed()
+    assert store.writer.stats.retries == 0
+    assert len((await store.people.load()).people) in {0, 1500}
 
 
 def test_pins_do_not_show() -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cti.core.facts import AgentState, Fact, Notice, Rejected
-from store import StoreError, open_store
+from store import StoreError, open_store, upserts
 from store.columns import UtcInstant
 from store.engine import make_file, parse_url
 from store.migrations import config, upgrade
@@ -118,6 +118,15 @@ def test_the_tables_compile_for_postgresql() -> None:
     assert "started_at TIMESTAMP WITH TIME ZONE NOT NULL" in str(
         CreateTable(metadata.tables["calls"]).compile(dialect=POSTGRESQL)
     )
+
+
+@pytest.mark.parametrize("kind", FACT_TABLES)
+def test_the_writes_compile_for_postgresql(kind: type[Any]) -> None:
+    """Every upsert can be said in PostgreSQL."""
+    for only_absent in (False, True):
+        statement = upserts._UPSERTS[kind, "postgresql", only_absent]
+        assert "ON CONFLICT" in str(statement.compile(dialect=POSTGRESQL))
+    assert "CASE WHEN" in str(upserts._END_EARLIER.compile(dialect=POSTGRESQL))
 
 
 async def test_the_file_is_for_its_owner_only(file: Path, url: str) -> None:

@@ -1,7 +1,9 @@
 """The writer: idempotent, coalescing, never in the way, and losing nothing while the database is away."""
 
 import asyncio
+import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -32,8 +34,9 @@ from tests.store import made
 from tests.store.conftest import locked, rows
 
 
-def remove(file: Path) -> None:
-    file.unlink(missing_ok=True)
+def renew(file: Path, migrated: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    shutil.copy(migrated, file)
 
 
 TABLES = [table.name for table in FACT_TABLES.values()]
@@ -90,10 +93,10 @@ SNAPSHOTS = (
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=6))
 async def test_the_last_snapshot_of_each_key_stands(
-    file: Path, url: str, cuts: list[tuple[int, int]]
+    file: Path, url: str, migrated: Path, cuts: list[tuple[int, int]]
 ) -> None:
     """However snapshots are repeated and cut into batches, the rows are those of each key's last one."""
-    remove(file)
+    renew(file, migrated)
     async with await open_store(url) as store:
         for index, n in cuts:
             store.writer.put([replace(SNAPSHOTS[index], id=f"main-{n}"), made.leg(n)])
@@ -156,10 +159,10 @@ async def _spans(store: Store) -> list[tuple[float, float | None]]:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations([0, 1, 2, 3]), st.booleans())
 async def test_states_end_where_the_next_begins(
-    file: Path, url: str, order: list[int], at_once: bool
+    file: Path, url: str, migrated: Path, order: list[int], at_once: bool
 ) -> None:
     """Exactly one state holds at any instant, in whatever order and batches the states arrive."""
-    remove(file)
+    renew(file, migrated)
     states = [
         made.state(
             made.T0 + n, previous=State.AWAY, previous_since=made.T0 + n - 1 if n else None, agent="2001"
@@ -262,6 +265,41 @@ async def test_a_killed_writer_leaves_whole_batches(url: str, file: Path, pause:
         store.writer.put(batch)
         await store.writer.committed()
     assert (len(rows(file, "calls")), len(rows(file, "legs"))) == (1299, 1299)
+
+
+_WRITES_FOR_EVER = """
+import asyncio, sys
+from store import open_store
+from tests.store import made
+
+async def main():
+    store = await open_store(sys.argv[1])
+    for n in range(1_000_000):
+        store.writer.put([made.call(n), made.leg(n)])
+        await store.writer.committed()
+        print(n, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_loses_nothing_that_was_committed(url: str, file: Path) -> None:
+    """After kill -9 every fact whose commit was awaited is there, and the next start goes on writing."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _WRITES_FOR_EVER, url, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    for _ in range(30):
+        last = int(await process.stdout.readline())
+    process.kill()
+    rest = (await process.communicate())[0].split(b"\n")
+    last = max([last, *(int(line) for line in rest[:-1])])
+    async with await open_store(url) as store:
+        store.writer.put([made.call(-1)])
+        await store.writer.committed()
+        there = {one.id for one in (await store.queries.calls(limit=1000)).items}
+    assert {made.call(n).id for n in range(-1, last + 1)} <= there
+    assert len(rows(file, "legs")) == len(there) - 1
 
 
 async def test_a_clean_shutdown_loses_nothing(url: str, file: Path) -> None:
