@@ -21,6 +21,16 @@ from metrics.sources import Sources
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class _Frozen(Collector):
+    """Families that have been collected already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
 class Metrics(Collector):
     """Counts facts and exports them on `registry`.
 
@@ -113,4 +123,13 @@ class Metrics(Collector):
 
     def metrics_text(self) -> bytes:
         """The exposition in Prometheus' text format (`CONTENT_TYPE`)."""
-        return generate_latest(self._registry)
+        return self.snapshot()()
+
+    def snapshot(self) -> Callable[[], bytes]:
+        """Everything as it stands now, as a function that writes the exposition.
+
+        Writing takes two thirds of a scrape's time (60 of 90 ms with 400 agents) and touches nothing of ours any more,
+        so it may run in another thread; this method may not.
+        """
+        frozen = _Frozen(tuple(self._registry.collect()))
+        return lambda: generate_latest(frozen)

@@ -437,3 +437,13 @@ def test_every_exported_name_is_declared(desk: Desk) -> None:
     assert exported <= declared
     assert all(family.name.startswith("cti_") and family.help for family in families.ALL)
     assert len({family.name for family in families.ALL}) == len(families.ALL)
+
+
+def test_a_snapshot_stays_as_it_was(desk: Desk) -> None:
+    """What is written later, in another thread, is the moment of the scrape and not that of the writing."""
+    desk.take(stay(1, StayOutcome.ANSWERED, 1.0))
+    before = desk.metrics.metrics_text()
+    written = desk.metrics.snapshot()
+    desk.take(stay(2, StayOutcome.ANSWERED, 1.0), agent(State.AVAILABLE, T0))
+    assert written() == before
+    assert desk.metrics.metrics_text() != before
