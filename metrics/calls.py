@@ -24,6 +24,7 @@ from metrics.series import Names, Once, Tally, closed
 _MOST_LIVE = 20_000  # calls remembered as alive; the oldest gives way
 _TRANSFERS = ("blind", "attended", "half_finished")
 _WORK_KINDS = ("after_hours_call",)
+_OURS = ("", FaultKind.DATABASE)  # a fault of the daemon itself belongs to no PBX
 
 
 class CallSeries:
@@ -114,6 +115,7 @@ class HealthSeries:
         self._checked = Tally()
         self._mismatches = Tally()
         self._bad_lines = Tally()
+        self._faults.know(*_OURS)
 
     def know(self, pbx: str) -> None:
         """Let the PBX's series exist at 0."""
@@ -170,6 +172,7 @@ class HealthSeries:
 
     def _open_faults(self, pbxs: Iterable[str]) -> Tally:
         tally = Tally()
+        tally.know(*_OURS)
         for pbx in pbxs:
             for kind in FaultKind:
                 tally.know(pbx, kind)

@@ -290,8 +290,18 @@ BOOK_BAD_LINES = Family(
     "Lines of the PBX's books that could not be read.",
     ("pbx",),
 )
-FAULTS_OPEN = Family("gauge", "cti_faults_open", "Faults that began and have not ended.", ("pbx", "kind"))
-FAULTS = Family("counter", "cti_faults_total", "Faults that began.", ("pbx", "kind"))
+FAULTS_OPEN = Family(
+    "gauge",
+    "cti_faults_open",
+    "Faults that began and have not ended; those of the daemon itself have an empty pbx.",
+    ("pbx", "kind"),
+)
+FAULTS = Family(
+    "counter",
+    "cti_faults_total",
+    "Faults that began; those of the daemon itself have an empty pbx.",
+    ("pbx", "kind"),
+)
 OVERFLOW = Family(
     "counter",
     "cti_metrics_overflow_total",

@@ -73,7 +73,7 @@ class Metrics(Collector):
     def take(self, facts: Iterable[c.Fact]) -> None:
         """Count these facts; one that is sent again changes nothing."""
         for fact in facts:
-            if fact.pbx not in self._known:
+            if fact.pbx and fact.pbx not in self._known:
                 self._know(fact.pbx)
             for count in self._table.get(type(fact), ()):
                 count(fact)

@@ -374,6 +374,18 @@ def test_faults_and_rejections(desk: Desk) -> None:
     assert desk.value("cti_ami_events_rejected_total", pbx="main", reason="bad_value") == 1
 
 
+def test_a_fault_of_the_daemon_belongs_to_no_pbx(desk: Desk) -> None:
+    """The database's fault is exported with an empty pbx, from 0 on, and makes no PBX appear (A3)."""
+    assert desk.value("cti_faults_open", pbx="", kind="database") == 0
+    fault = Fault("cti-database-1", FaultKind.DATABASE, "", T0)
+    desk.take(fault)
+    assert desk.value("cti_faults_open", pbx="", kind="database") == 1
+    desk.take(replace(fault, ended_at=T0 + 5))
+    assert desk.value("cti_faults_open", pbx="", kind="database") == 0
+    assert desk.value("cti_faults_total", pbx="", kind="database") == 1
+    assert desk.value("cti_ami_link_up", pbx="") is None
+
+
 def test_the_comparison_with_the_books(desk: Desk) -> None:
     """How many records were checked and how many differ, by reason, adds up over the comparisons (B4)."""
     for _ in range(2):
