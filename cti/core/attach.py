@@ -12,6 +12,7 @@ from cti.core.memory import Memory
 from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
 
 _UP = 6  # ChannelState
+_DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel is said to run
 _SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
 # Channels in these applications tie no calls together, whatever bridge or linkedid they share with others.
 _OWN_LINE = frozenset({"AgentLogin", "BridgeWait", "ChanSpy", "ConfBridge", "ExtenSpy", "Park"})
@@ -119,13 +120,14 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
             _attach(calls, channel, own_line, seen.at)
     _rebuild_bridges(calls, seen)
     _compare_queues(calls, seen)
+    _find_ringing(calls, seen)
     return calls.collect()
 
 
 def _attach(calls: Calls, channel: ev.ChannelSeen, own_line: set[str], at: float) -> None:
     leg = calls.add_leg(channel, at - channel.duration)
     leg.call.quality = Quality.GAPPED
-    leg.dialed = leg.agent is not None and channel.linkedid != channel.uniqueid
+    leg.dialed = channel.application in _DIALLED
     if leg.dialed and channel.state == _UP:
         leg.answered_at = at
     first = calls.legs.get(channel.linkedid)
@@ -171,6 +173,14 @@ def _compare_queues(calls: Calls, seen: ev.Resynced) -> None:
             _left_unseen(calls, leg, stay)
         if leg.stay is None and entry is not None:
             calls.begin_stay(leg, entry.queue, joined_at, entry.position).gapped = True
+
+
+def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
+    """Phones found ringing are attempts from now on, in the queue their caller waits in."""
+    for leg in [calls.legs[channel.uniqueid] for channel in seen.channels if channel.state != _UP]:
+        if leg.dialed and leg.agent is not None and leg.attempt is None and leg.dial_status is None:
+            stay = next((stay for stay in leg.call.stays if stay.outcome is None), None)
+            calls.begin_attempt(leg, stay, seen.at)
 
 
 def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:

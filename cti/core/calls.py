@@ -298,14 +298,15 @@ class Calls:
                 call.direction = Direction.OUTBOUND
                 self.touch(call)
         if leg.agent is not None and leg.attempt is None and not self._rings_already(leg):
-            self._begin_attempt(leg, None, e.at)
+            self.begin_attempt(leg, None, e.at)
         self.touch(leg)
 
     def _rings_already(self, leg: LegPart) -> bool:
         """A member on a Local channel rings once, however many channels stand behind it."""
         return any(a.agent == leg.agent and a.outcome is None for a in leg.call.attempts)
 
-    def _begin_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
+    def begin_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
+        """A phone of an agent rings from `at` on."""
         attempt = AttemptPart(leg.call, leg.uniqueid, leg.device, at)
         attempt.agent = leg.agent
         if stay is not None:
@@ -321,7 +322,7 @@ class Calls:
         leg = self.legs.get(e.uniqueid)
         if leg is None or leg.dial_status is not None:
             return  # the same leg may see a second DialEnd; the first one counts
-        leg.dial_status = e.status
+        leg.dialed, leg.dial_status = True, e.status
         if e.status == "ANSWER":
             leg.answered_at = e.at
             if not e.source:
@@ -404,7 +405,7 @@ class Calls:
         leg.dialed = True
         leg.ring_started_at = leg.ring_started_at or e.at
         if leg.attempt is None:
-            self._begin_attempt(leg, self._waiting_stay(e.uniqueid, e.queue), e.at)
+            self.begin_attempt(leg, self._waiting_stay(e.uniqueid, e.queue), e.at)
         self.touch(leg)
 
     def _member_connected(self, e: ev.MemberConnected) -> None:
