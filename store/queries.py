@@ -219,18 +219,18 @@ class Queries:
     async def faults(
         self,
         *,
-        open_only: bool = False,
+        ended: bool | None = None,
         pbx: str | None = None,
         since: float | None = None,
         before: float | None = None,
         cursor: str | None = None,
         limit: int = _LIMIT,
     ) -> Page[Fault]:
-        """Faults that lasted into the interval; with `open_only` those that have not ended."""
+        """Faults that lasted into the interval; `ended` True: those that are over, False: those that go on."""
         c = tables.faults.c
         conditions = [*_equal(c.pbx, pbx), *_overlaps(c.began_at, c.ended_at, since, before)]
-        if open_only:
-            conditions.append(c.ended_at.is_(None))
+        if ended is not None:
+            conditions.append(c.ended_at.is_not(None) if ended else c.ended_at.is_(None))
         return await self._facts(Fault, conditions, (c.began_at, c.id), cursor, limit)
 
     async def work_items(

@@ -155,19 +155,27 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
 
 
 @contextlib.contextmanager
-def served_in_thread(directory: Path) -> Iterator[Served]:
-    """The same for a tool that is not asynchronous."""
+def served_in_thread(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Iterator[Served]:
+    """The same in a loop of its own: for tools that are not asynchronous, and for many tests in a row."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    side = served(directory)
+    side = served(directory, allowed_hosts=allowed_hosts)
     try:
         running = asyncio.run_coroutine_threadsafe(side.__aenter__(), loop).result(30)
         try:
             yield running
         finally:
             asyncio.run_coroutine_threadsafe(side.__aexit__(None, None, None), loop).result(30)
+            asyncio.run_coroutine_threadsafe(_settled(), loop).result(30)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _settled() -> None:
+    """Let connections that were just closed end their tasks."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    if others:
+        await asyncio.wait(others, timeout=5)

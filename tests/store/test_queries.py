@@ -223,7 +223,7 @@ async def test_open_faults_and_intervals(store: Store) -> None:
     """A3: a fault belongs to every interval it lasted into; open ones can be asked for alone."""
     over, going = made.fault(1, ended_at=T0 + 5), made.fault(2)
     await put(store, over, going)
-    assert (await store.queries.faults(open_only=True)).items == (going,)
+    assert (await store.queries.faults(ended=False)).items == (going,)
     assert (await store.queries.faults(since=T0 + 4)).items == (going, over)
     assert (await store.queries.faults(since=T0 + 5)).items == (going,)
     assert (await store.queries.faults(before=T0 + 2)).items == (over,)

@@ -104,7 +104,7 @@ class WorkItemsQuery(PagedQuery):
 class FaultsQuery(PagedQuery):
     """Which faults: those that lasted into the interval."""
 
-    open: YesOrNo | None = Field(None, description="true: only those that have not ended")
+    open: YesOrNo | None = Field(None, description="true: still going on, false: over")
 
 
 class IncidentsQuery(PagedQuery):

@@ -46,9 +46,13 @@ async def calls(deps: HttpDeps, _path: Mapping[str, str], query: q.CallsQuery) -
         caller_number=query.caller_number,
         agent=query.agent,
         queue=query.queue,
-        ended=None if query.open is None else not query.open,
+        ended=_not(query.open),
     )
     return await deps.queries.calls(wanted, cursor=query.cursor, limit=query.limit)
+
+
+def _not(open_: bool | None) -> bool | None:
+    return None if open_ is None else not open_
 
 
 async def call(deps: HttpDeps, path: Mapping[str, str], _query: q.Query) -> Any:
@@ -128,7 +132,7 @@ async def work_items(deps: HttpDeps, _path: Mapping[str, str], query: q.WorkItem
 
 async def faults(deps: HttpDeps, _path: Mapping[str, str], query: q.FaultsQuery) -> Any:
     """List faults."""
-    return await deps.queries.faults(open_only=bool(query.open), pbx=query.pbx, **query.interval())
+    return await deps.queries.faults(ended=_not(query.open), pbx=query.pbx, **query.interval())
 
 
 async def incidents(deps: HttpDeps, _path: Mapping[str, str], query: q.IncidentsQuery) -> Any:
