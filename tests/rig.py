@@ -215,9 +215,9 @@ class Rig:
         while True:
             page = await self.get(path, **parameters)
             found += page["items"]
-            if not page["next"]:
+            if not page["next_cursor"]:
                 return found
-            parameters["cursor"] = page["next"]
+            parameters["cursor"] = page["next_cursor"]
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the series that carry these labels."""

@@ -76,7 +76,7 @@ class Room:
         if isinstance(event, Resynced):
             self.publisher.wake()
             self.marks.wake()
-        elif isinstance(event, DutySaid) and event.action in {"entered", "ended"}:
+        elif isinstance(event, DutySaid) and event.action in {"entered", "accepted", "ended"}:
             self.marks.wake()
 
     def _alive(self, uniqueid: str) -> bool | None:

@@ -20,8 +20,9 @@ from rich.table import Table
 from tests.demo.books import Books
 from tests.demo.embedded import PlayedFloor, played_floor
 from tests.demo.floor import PEOPLE, Floor
+from tests.demo.recording import keep_books, make_room, recorder
 from tests.demo.summary import Summary, door_of, summarise
-from tests.demo.view import show
+from tests.demo.view import show, take_picture
 from tests.pbx.asterisk import Lab, PbxConfig, QueueConfig
 from tests.pbx.phones import PhoneNetwork
 from tests.pbx.provision import ProvisionError, Tree, provision
@@ -46,6 +47,16 @@ LAB = PbxConfig(
 )
 
 
+class Options(argparse.Namespace):
+    """What was asked for on the command line."""
+
+    seconds: float | None
+    recorded: bool
+    record: Path | None
+    picture: Path | None
+    keep: Path | None
+
+
 def _provision(console: Console) -> Tree | None:
     """A tree to run Asterisk from, or None where there can be none (said why)."""
     with console.status("Looking for Asterisk …") as status:
@@ -63,48 +74,43 @@ def _provision(console: Console) -> Tree | None:
             return None
 
 
-async def _on_asterisk(
-    console: Console, tree: Tree, seconds: float | None, directory: Path, record: Path | None
-) -> Summary:
+async def _on_asterisk(console: Console, tree: Tree, options: Options, directory: Path) -> Summary:
     console.print("Starting Asterisk and the phone network on loopback …")
     async with Lab(tree, config=LAB, directory=directory / "lab") as lab:
         books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path)
         rig = Rig(directory / "cti", lab.pbx.ami_port, settings=SETTINGS, books=books)
         console.print((await rig.import_people(PEOPLE)).rstrip(), highlight=False)
         async with contextlib.AsyncExitStack() as stack:
-            if record is not None:
-                stack.push_async_callback((await _recorder(rig, record)).wait)
             await stack.enter_async_context(rig)
+            if options.record is not None:
+                await stack.enter_async_context(recorder(rig, options.record))
             phones = await stack.enter_async_context(await PhoneNetwork.connect(lab.phones))
             console.print(f"{lab.pbx.version}, daemon {rig.pid}; six agents log in by feature code …")
             floor = Floor(phones)
             await rig.logged("published", timeout=30)
             await floor.open()
-            await _watch(console, rig, lab.pbx.version, seconds, floor)
+            await _watch(console, rig, lab.pbx.version, options, floor)
             door = await door_of(rig)
+        if options.record is not None:
+            await keep_books(rig, *books, options.record)
         return await summarise(rig, door, Books.of_files(*books), lab.pbx.version)
 
 
-async def _recorder(rig: Rig, path: Path) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cti.daemon", "record", str(path), "--pbx", "main", "--config", str(rig.config)
-    )
-
-
-async def _recorded(console: Console, seconds: float | None, directory: Path) -> Summary:
+async def _recorded(console: Console, options: Options, directory: Path) -> Summary:
     async with played_floor() as played:
         rig = Rig(directory / "cti", played.port, settings=SETTINGS)
         await rig.import_people(PEOPLE)
         async with rig:
-            await _watch(console, rig, "recorded", seconds, played)
+            await _watch(console, rig, "recorded", options, played)
             door, until = await door_of(rig), time.time()
         return await summarise(rig, door, played.books(), "recorded", until=None if played.over() else until)
 
 
 async def _watch(
-    console: Console, rig: Rig, version: str, seconds: float | None, floor: Floor | PlayedFloor
+    console: Console, rig: Rig, version: str, options: Options, floor: Floor | PlayedFloor
 ) -> None:
     """Show the floor while it works; Ctrl-C ends it in order."""
+    seconds = options.seconds
     until = None if seconds is None else time.monotonic() + seconds
     console.print(
         f"metrics {rig.url}/metrics   API {rig.url}/api/v1/calls (token: {rig.directory / 'var/api-token'})"
@@ -116,6 +122,8 @@ async def _watch(
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await working
+        if options.picture is not None:
+            await take_picture(rig, version, until, options.picture)
         await floor.close()
     finally:
         loop.remove_signal_handler(signal.SIGINT)
@@ -142,19 +150,20 @@ def main() -> int:
     parser.add_argument(
         "--record", type=Path, metavar="FILE", help="also record the AMI session (cti record)"
     )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="save the live view near the end as SVG")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep everything in this directory")
-    options = parser.parse_args()
+    options = parser.parse_args(namespace=Options())
     console = Console()
     tree = None if options.recorded else _provision(console)
     directory = options.keep or Path(tempfile.mkdtemp(prefix="cti-demo-"))
     directory.mkdir(parents=True, exist_ok=True)
     if options.record is not None:
-        options.record.unlink(missing_ok=True)
+        make_room(options.record)
     try:
         running = (
-            _recorded(console, options.seconds, directory)
+            _recorded(console, options, directory)
             if tree is None
-            else _on_asterisk(console, tree, options.seconds, directory, options.record)
+            else _on_asterisk(console, tree, options, directory)
         )
         summary = asyncio.run(running)
     finally:

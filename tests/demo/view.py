@@ -1,11 +1,14 @@
 """The live terminal view of the demo: what a person sees of calls, agents, occupancy and duty."""
 
 import asyncio
+import io
+import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -14,10 +17,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cti.core.facts import State
+from metrics.formulas import occupancy
 from tests.rig import Rig, RigError
 
 REFRESH = 0.5  # seconds
 _TICK_LINE = 5.0  # seconds between lines where there is no terminal
+
+_FONT_FACE = re.compile(
+    r"@font-face \{.*?\}\s*", re.DOTALL
+)  # fonts of a far server; any monospaced one will do
 
 _COLOURS = {
     "available": "green",
@@ -76,6 +85,15 @@ async def show(rig: Rig, console: Console, version: str, until: float | None) ->
             await asyncio.sleep(REFRESH)
 
 
+async def take_picture(rig: Rig, version: str, until: float | None, file: Path) -> None:
+    """Save what a terminal would show now, as SVG."""
+    screen = _screen(await look(rig), rig, version, until, ())
+    console = Console(record=True, width=132, file=io.StringIO(), force_terminal=False)
+    console.print(screen)
+    svg = console.export_svg(title="make demo")
+    await asyncio.to_thread(file.write_text, _FONT_FACE.sub("", svg), encoding="utf-8")
+
+
 async def _lines(rig: Rig, console: Console, until: float | None) -> None:
     while True:
         picture = await look(rig)
@@ -97,8 +115,8 @@ def _screen(
         (f"metrics {rig.url}/metrics   API {rig.url}/api/v1/calls", "dim"),
     )  # fmt: skip
     top = Table.grid(expand=True, padding=(0, 1))
-    top.add_column(ratio=5)
-    top.add_column(ratio=4)
+    top.add_column(ratio=1)
+    top.add_column(ratio=1)
     top.add_row(_agents(picture), Group(_queues(picture), _duty(picture)))
     parts: list[RenderableType] = [head, top, _calls(picture)]
     parts += [Text(line, style="red") for line in news]
@@ -128,12 +146,21 @@ def _agents(picture: Picture) -> Panel:
             agent["agent"], agent["name"], agent["device"].removeprefix("PJSIP/"), state, _age(agent["since"]),
             "" if occupancy is None else f"{occupancy:.0%}",
         )  # fmt: skip
-    return Panel(table, title="Agents", border_style="dim")
+    return Panel(table, title=f"Agents, floor occupancy {_floor(picture)}", border_style="dim")
+
+
+def _floor(picture: Picture) -> str:
+    """Occupancy of the whole floor, from sums of seconds (never from an average of averages)."""
+    seconds: Counter[State] = Counter()
+    for agent in picture.agents:
+        seconds.update({State(name): value for name, value in agent["seconds"].items()})
+    share = occupancy(seconds)
+    return "not known yet" if share is None else f"{share:.0%}"
 
 
 def _queues(picture: Picture) -> Panel:
     table = Table(expand=True, box=None)
-    for title in ("queue", "waiting", "longest", "offered", "answered", "lost", "SL"):
+    for title in ("queue", "wait", "oldest", "offered", "answered", "lost", "SL"):
         table.add_column(title, justify="left" if title == "queue" else "right", no_wrap=True)
     for queue in picture.queues:
         today, level = queue["today"], queue["service_level"]

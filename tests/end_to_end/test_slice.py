@@ -76,7 +76,12 @@ async def test_who_overstays_is_warned_reported_and_logged_out(world: World) -> 
     await world.rig.eventually(logged_out)
     members = [row for row in await world.ami.query("QueueStatus") if row.event == "QueueMember"]
     assert members == []
-    incident = _only(await world.rig.items("/api/v1/incidents"))
+
+    async def incidents() -> list[dict[str, object]]:
+        found = await world.rig.items("/api/v1/incidents")
+        return [row for row in found if row["result"] == "logged_out"]
+
+    incident = _only(await world.rig.eventually(incidents))
     assert (incident["kind"], incident["agent"], incident["result"]) == ("away_limit", "2001", "logged_out")
     states = await world.rig.items("/api/v1/agents/2001/states")
     assert (states[0]["state"], states[0]["cause"]) == ("logged_out", "rule")
