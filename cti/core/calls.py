@@ -62,6 +62,9 @@ class Calls:
         self.bridges: dict[str, Bridge] = {}
         self._by_name: dict[str, str] = {}  # Local channels: full name to uniqueid
         self.connected: dict[tuple[str, str], list[StayPart]] = {}  # these owe an AgentComplete
+        self._moving: dict[
+            str, list[LegPart]
+        ] = {}  # Local half ;1 being optimised away to those who talk across it
         self._dirty: dict[int, Part] = {}
         self._rejected: list[Fact] = []
 
@@ -207,7 +210,10 @@ class Calls:
         self.touch(leg)
         self.decide_stay(leg, queue_status, at, last_word=True)
         self._end_attempt(leg, at)
+        self._arrive(leg.uniqueid, at)
+        leg.moving = False
         self._leave_bridge(leg, at)
+        self._end_talk(leg, at)
         self._forget(leg)
         leg.call.live.discard(leg.uniqueid)
         self.end_if_empty(leg.call, at)
@@ -521,6 +527,21 @@ class Calls:
         if one is not None and two is not None:
             self._pair(one, two)
 
+    def _local_optimized(self, e: ev.LocalOptimized) -> None:
+        """Between its begin and its end bridges are left and entered, but nobody stops talking."""
+        one = self.legs.get(e.one)
+        if not e.begun:
+            self._arrive(e.one, e.at)
+        elif one is not None and e.one not in self._moving:
+            self._moving[e.one] = [leg for leg in self.group(one) if leg.talk is not None]
+            for leg in self._moving[e.one]:
+                leg.moving = True
+
+    def _arrive(self, local_one: str, at: float) -> None:
+        for leg in self._moving.pop(local_one, ()):
+            leg.moving = False
+            self.refresh_talks(leg, at)
+
     def group(self, start: LegPart) -> list[LegPart]:
         """Everybody connected with `start` through bridges and Local pairs."""
         seen = {start.uniqueid: start}
@@ -554,10 +575,14 @@ class Calls:
         for leg in group:
             if leg.uniqueid in talking and leg.talk is None and (leg.dialed or leg.agent is not None):
                 self._begin_talk(leg, at)
-            elif leg.uniqueid not in talking and leg.talk is not None:
-                leg.talk.end(at)
-                self.touch(leg.talk)
-                leg.talk = None
+            elif leg.uniqueid not in talking and not leg.moving:
+                self._end_talk(leg, at)
+
+    def _end_talk(self, leg: LegPart, at: float) -> None:
+        if leg.talk is not None:
+            leg.talk.end(at)
+            self.touch(leg.talk)
+            leg.talk = None
 
     def _begin_talk(self, leg: LegPart, at: float) -> None:
         leg.talks_made += 1
@@ -611,6 +636,7 @@ class Calls:
         ev.BridgeMerged: _bridge_merged,
         ev.BridgeDestroyed: _bridge_destroyed,
         ev.LocalBridged: _local_bridged,
+        ev.LocalOptimized: _local_optimized,
         ev.HoldBegan: _hold_began,
         ev.HoldEnded: _hold_ended,
     }

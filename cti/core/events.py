@@ -159,6 +159,15 @@ class LocalBridged:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalOptimized:
+    """LocalOptimizationBegin and -End: a Local channel takes itself out from between two bridges."""
+
+    at: float
+    one: str  # uniqueid of the half ;1
+    begun: bool  # False when it is over
+
+
+@dataclass(frozen=True, slots=True)
 class HoldBegan:
     """Hold: this channel's device put the other side on hold."""
 
@@ -404,6 +413,7 @@ Event = (
     | BridgeMerged
     | BridgeDestroyed
     | LocalBridged
+    | LocalOptimized
     | HoldBegan
     | HoldEnded
     | CallerJoined
@@ -582,6 +592,13 @@ def _local_bridge(m: Message, at: float) -> Event:
     return LocalBridged(at, _must(m, "LocalOneUniqueid"), _must(m, "LocalTwoUniqueid"))
 
 
+def _local_optimization(*, begun: bool) -> Callable[[Message, float], Event]:
+    def build(m: Message, at: float) -> Event:
+        return LocalOptimized(at, _must(m, "LocalOneUniqueid"), begun)
+
+    return build
+
+
 def _hold(m: Message, at: float) -> Event:
     return HoldBegan(at, _must(m, "Uniqueid"))
 
@@ -735,6 +752,8 @@ _PARSERS: dict[str, Callable[[Message, float], Event | None]] = {
     "BridgeMerge": _bridge_merge,
     "BridgeDestroy": _bridge_destroy,
     "LocalBridge": _local_bridge,
+    "LocalOptimizationBegin": _local_optimization(begun=True),
+    "LocalOptimizationEnd": _local_optimization(begun=False),
     "Hold": _hold,
     "Unhold": _unhold,
     "QueueCallerJoin": _caller_join,

@@ -108,6 +108,7 @@ class LegPart:
         "ended_at",
         "hangup_cause",
         "linkedid",
+        "moving",
         "number",
         "pair",
         "passes",
@@ -137,6 +138,7 @@ class LegPart:
         self.hangup_cause: int | None = None
         self.bridge: str | None = None
         self.pair: str | None = None  # uniqueid of the other half of a Local channel
+        self.moving = False  # between two bridges, for the moment a Local channel takes itself out
         self.relays = False  # a Local half whose other half leads on to somebody: not a party itself
         self.stay: StayPart | None = None  # the queue pass not yet decided
         self.passes = 0

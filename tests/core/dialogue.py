@@ -130,6 +130,10 @@ class Dialogue:
             )
         self._line(ev.LocalBridged, one, two)
 
+    def optimises(self, one: str, *, begun: bool) -> None:
+        """A Local channel takes itself out of the way."""
+        self._line(ev.LocalOptimized, one, begun)
+
     def up(self, uniqueid: str, *, status: str = "") -> None:
         self._line(ev.ChannelStateChanged, uniqueid, 6, status)
 
@@ -317,7 +321,7 @@ class Dialogue:
     def leftovers(self) -> list[str]:
         """What the call machine still holds on to; empty when every channel has been hung up."""
         calls = self.core.calls
-        return [*calls.legs, *calls.calls, *calls.bridges, *calls._by_name]
+        return [*calls.legs, *calls.calls, *calls.bridges, *calls._by_name, *calls._moving]
 
 
 def remember(facts: Iterable[Fact]) -> Memory:
