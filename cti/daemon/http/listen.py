@@ -15,6 +15,7 @@ from cti.daemon.errors import ConfigError
 from cti.daemon.http.problems import problem, response
 
 _SHUTDOWN = 5.0  # seconds for requests that are being answered
+_LINGER = 1.0  # seconds for the rest of a body that nobody reads
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +98,7 @@ async def start(app: web.Application, settings: HttpSettings) -> web.AppRunner:
                 "and http.tls_key, or set http.behind_proxy = true when a proxy with TLS stands in front"
             )
     context = _tls(settings)
-    runner = _Runner(app, access_log=None, shutdown_timeout=_SHUTDOWN, handle_signals=False)
+    runner = _Runner(app, access_log=None, shutdown_timeout=_SHUTDOWN, lingering_time=_LINGER)
     await runner.setup()
     try:
         for address in addresses:
