@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import importlib.metadata
 import json
 import os
 import signal
@@ -62,9 +63,7 @@ def _store_errors() -> Iterator[None]:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from cti.daemon.openapi import version  # noqa: PLC0415 - the routes are not needed otherwise
-
-        typer.echo(f"cti {version()}")
+        typer.echo(f"cti {importlib.metadata.version('cti-beside-pbx')}")
         raise typer.Exit
 
 
