@@ -1,0 +1,1 @@
+"""Tests: they mirror the rooms; `pbx`, `end_to_end` and `demo` run a real Asterisk."""
