@@ -79,7 +79,8 @@ async def _on_asterisk(console: Console, tree: Tree, options: Options, directory
     async with Lab(tree, config=LAB, directory=directory / "lab") as lab:
         books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path)
         rig = Rig(directory / "cti", lab.pbx.ami_port, settings=SETTINGS, books=books)
-        console.print((await rig.import_people(PEOPLE)).rstrip(), highlight=False)
+        imported = (await rig.import_people(PEOPLE)).rstrip().splitlines()[-1]
+        console.print(f"People, hotlines and rotas imported: {imported}", highlight=False)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(rig)
             if options.record is not None:
