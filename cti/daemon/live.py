@@ -208,6 +208,10 @@ class Live:
         else:
             self._faults.pop(fault.id, None)
 
+    def midnight(self, now: float) -> float:
+        """Return when the local day of `now` began."""
+        return self._tally.midnight(self._tally.date(now))
+
     def agents(self, now: float) -> list[LiveAgent]:
         """Return every known agent, ordered by PBX and agent; `now` closes the running seconds."""
         return [self._agent(key, state, now) for key, state in sorted(self._agents.items())]

@@ -163,7 +163,7 @@ class Tally:
         begin = max(begin, end - _DAYS * 86400.0)
         while begin < end:
             date = self.date(begin)
-            border = min(end, self.midnight(date + dt.timedelta(days=1)))
+            border = min(end, max(self.midnight(date + dt.timedelta(days=1)), begin + 1))  # always goes on
             yield date, border - begin
             begin = border
 

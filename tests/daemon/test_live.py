@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from cti.core import facts as f
 from cti.daemon.live import Live
+from cti.daemon.recall import recall
 from cti.daemon.tally import Remembered
+from store import open_store
 from tests.daemon.served import AT, agent, call, day, parts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -233,3 +236,19 @@ def test_the_order_of_facts_does_not_matter_for_counts(facts: list[f.Fact]) -> N
     today = live.today(AT + 1000)
     assert (today.calls, today.duty_calls, today.away_incidents) == (12, 2, 1)
     assert live.queues(AT + 1000)[0].today.answered == 3
+
+
+async def test_after_a_restart_todays_figures_go_on(tmp_path: Path) -> None:
+    """What the picture showed before is shown again from the store, and what is sent again counts once."""
+    before, after = Live(), Live()
+    async with await open_store(f"sqlite+aiosqlite:///{tmp_path}/cti.sqlite3") as store:
+        store.writer.put(day())
+        before.take(day())
+        await store.writer.committed()
+        await recall(after, store.queries, ["main"], NOW)
+    assert after.today(NOW) == before.today(NOW)
+    assert after.agents(NOW) == before.agents(NOW)
+    assert after.queues(NOW) == before.queues(NOW)
+    assert after.calls() == []
+    after.take(day())
+    assert after.today(NOW) == before.today(NOW)

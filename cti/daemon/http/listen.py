@@ -1,6 +1,7 @@
 """The socket: bound beyond this machine only behind TLS or a proxy."""
 
 import asyncio
+import errno
 import socket
 import ssl
 from pathlib import Path
@@ -101,8 +102,7 @@ async def start(app: web.Application, settings: HttpSettings) -> web.AppRunner:
     runner = _Runner(app, access_log=None, shutdown_timeout=_SHUTDOWN, lingering_time=_LINGER)
     await runner.setup()
     try:
-        for address in addresses:
-            await web.TCPSite(runner, address, settings.port, ssl_context=context).start()
+        await _listen(runner, addresses, settings.port, context)
     except OSError as error:
         await runner.cleanup()
         raise ConfigError(
@@ -110,6 +110,22 @@ async def start(app: web.Application, settings: HttpSettings) -> web.AppRunner:
             "choose another port, or end what uses it"
         ) from error
     return runner
+
+
+async def _listen(
+    runner: web.AppRunner, addresses: list[str], port: int, context: ssl.SSLContext | None
+) -> None:
+    """Listen on every address; one that this machine has no network for is passed over while another is left."""
+    missing: OSError | None = None
+    for address in addresses:
+        try:
+            await web.TCPSite(runner, address, port, ssl_context=context).start()
+        except OSError as error:
+            if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                raise
+            missing = error
+    if missing is not None and not runner.addresses:
+        raise missing
 
 
 async def _resolve(host: str, port: int) -> list[str]:
