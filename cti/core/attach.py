@@ -4,6 +4,8 @@
 gap is marked gapped; what is gone ended unseen, at the latest when the list was made.
 """
 
+import math
+
 from cti.core import events as ev
 from cti.core import facts
 from cti.core.calls import Bridge, Calls
@@ -13,6 +15,7 @@ from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
 
 _UP = 6  # ChannelState
 _DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel is said to run
+_SAME_START = 1.0  # s by which a listed age (whole seconds) may seem shorter than it is
 _SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
 # Channels in these applications tie no calls together, whatever bridge or linkedid they share with others.
 _OWN_LINE = frozenset({"AgentLogin", "BridgeWait", "ChanSpy", "ConfBridge", "ExtenSpy", "Park"})
@@ -51,6 +54,7 @@ def _call(fact: facts.Call) -> CallPart:
     part.answered_at = fact.answered_at
     part.ended_by = fact.ended_by
     part.quality = fact.quality
+    part.attached = fact.quality is Quality.GAPPED
     part.shown = True
     return part
 
@@ -104,11 +108,13 @@ def _talk(leg: LegPart, fact: facts.Talk) -> None:
 
 def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     """Compare with what lives on the PBX now, and mend; returns what became true by it."""
+    waiting = {(entry.uniqueid, entry.queue) for entry in seen.waiting}
     for call in calls.calls.values():
         call.quality = Quality.GAPPED
         calls.touch(call)
         for stay in call.stays:
-            stay.gapped = True
+            waits = (stay.uniqueid, stay.queue) in waiting  # and will be seen to leave
+            stay.unseen_until = seen.at if waits else math.inf
     there = {channel.uniqueid for channel in seen.channels}
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
         calls.end_leg(leg, "", seen.at)
@@ -127,6 +133,7 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
 def _attach(calls: Calls, channel: ev.ChannelSeen, own_line: set[str], at: float) -> None:
     leg = calls.add_leg(channel, at - channel.duration)
     leg.call.quality = Quality.GAPPED
+    leg.call.attached = True
     leg.dialed = channel.application in _DIALLED
     if leg.dialed and channel.state == _UP:
         leg.answered_at = at
@@ -151,10 +158,23 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         if len(members) == 2 and bridge.talkable:  # noqa: PLR2004 - a two-party bridge is the edge
             calls.join(members[0].call, members[1].call)
     for leg in list(calls.legs.values()):
-        if leg.bridge is not None:
+        if leg.bridge is not None or leg.dialed:
             calls.leads_on(leg)
+        leg.relays = leg.relays or _relays(leg)
     for leg in list(calls.legs.values()):
         calls.refresh_talks(leg, seen.at)
+
+
+def _relays(leg: LegPart) -> bool:
+    """Whether a Local half must have led on to a phone that was rung after it; who dialled whom is not listed."""
+    if not leg.channel.startswith("Local/") or leg.uniqueid == leg.call.origin:
+        return False
+    return leg.pair is None or any(
+        other.dialed
+        and not other.channel.startswith("Local/")
+        and other.started_at >= leg.started_at - _SAME_START
+        for other in leg.call.legs
+    )
 
 
 def _compare_queues(calls: Calls, seen: ev.Resynced) -> None:
@@ -171,14 +191,23 @@ def _compare_queues(calls: Calls, seen: ev.Resynced) -> None:
             calls.decide_stay(leg, "", max(joined_at, stay.joined_at), last_word=True)
         elif stay is not None and entry is None:
             _left_unseen(calls, leg, stay)
-        if leg.stay is None and entry is not None:
-            calls.begin_stay(leg, entry.queue, joined_at, entry.position).gapped = True
+        if leg.stay is None and entry is not None and not _known(leg, entry.queue, joined_at):
+            calls.begin_stay(leg, entry.queue, joined_at, entry.position).unseen_until = seen.at
+
+
+def _known(leg: LegPart, queue: str, joined_at: float) -> bool:
+    """Whether this wait is one that has been decided already, and is listed only because it has just ended."""
+    return any(
+        (stay.uniqueid, stay.queue) == (leg.uniqueid, queue) and abs(stay.joined_at - joined_at) <= _SAME_WAIT
+        for stay in leg.call.stays
+    )
 
 
 def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
     """Phones found ringing are attempts from now on, in the queue their caller waits in."""
     for leg in [calls.legs[channel.uniqueid] for channel in seen.channels if channel.state != _UP]:
-        if leg.dialed and leg.agent is not None and leg.attempt is None and leg.dial_status is None:
+        fresh = leg.attempt is None and leg.dial_status is None and not calls.rings_already(leg)
+        if leg.dialed and leg.agent is not None and fresh:
             stay = next((stay for stay in leg.call.stays if stay.outcome is None), None)
             calls.begin_attempt(leg, stay, seen.at)
 

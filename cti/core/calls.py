@@ -272,6 +272,8 @@ class Calls:
         older.attempts += younger.attempts
         older.talks += younger.talks
         older.live |= younger.live
+        older.attached |= younger.attached
+        older.turned_away |= younger.turned_away
         older.answered_at = _earliest(older.answered_at, younger.answered_at)
         if Quality.GAPPED in (older.quality, younger.quality):
             older.quality = Quality.GAPPED
@@ -303,11 +305,11 @@ class Calls:
             if leg.device in self.rules.trunks and call.direction is Direction.INTERNAL:
                 call.direction = Direction.OUTBOUND
                 self.touch(call)
-        if leg.agent is not None and leg.attempt is None and not self._rings_already(leg):
+        if leg.agent is not None and leg.attempt is None and not self.rings_already(leg):
             self.begin_attempt(leg, None, e.at)
         self.touch(leg)
 
-    def _rings_already(self, leg: LegPart) -> bool:
+    def rings_already(self, leg: LegPart) -> bool:
         """A member on a Local channel rings once, however many channels stand behind it."""
         return any(a.agent == leg.agent and a.outcome is None for a in leg.call.attempts)
 
@@ -374,6 +376,9 @@ class Calls:
         stay = self._waiting_stay(e.uniqueid, e.queue)
         if stay is not None:
             stay.abandon_sent = True
+            if stay.caller_gone:
+                stay.left_at = e.at
+                self.decide_stay(self.legs[e.uniqueid], "", e.at, last_word=False)
 
     def _left(self, e: ev.CallerLeft) -> None:
         stay = self._waiting_stay(e.uniqueid, e.queue)

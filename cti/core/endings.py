@@ -39,6 +39,7 @@ STAY_BY_QUEUE_STATUS: dict[str, StayOutcome] = {
     "LEAVEUNAVAIL": StayOutcome.EMPTY,
     "WITHDRAW": StayOutcome.WITHDRAWN,
 }
+_JUST = 0.1  # s within which the sign of an end and the end itself come
 TURNED_AWAY = frozenset({"FULL", "JOINEMPTY", "JOINUNAVAIL"})
 """QUEUESTATUS of a caller a queue did not take in: there is no other sign of it."""
 
@@ -62,7 +63,7 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool) -> StayO
         return None
     if stay.abandon_sent:
         return StayOutcome.ABANDONED
-    by_key = stay.left_at is not None and not stay.gapped
+    by_key = stay.left_at is not None and stay.left_at > stay.unseen_until + _JUST
     return StayOutcome.LEFT_BY_KEY if by_key else StayOutcome.UNKNOWN
 
 
@@ -113,4 +114,4 @@ def disposition(call: CallPart) -> Disposition:
     for outcome, result in _DISPOSITION_BY_ATTEMPT:
         if outcome in rung:
             return result
-    return Disposition.UNKNOWN if rung else Disposition.LEFT_MENU
+    return Disposition.UNKNOWN if rung or call.attached else Disposition.LEFT_MENU

@@ -4,6 +4,8 @@ Each class mirrors one fact of `cti.core.facts` and can `fact()` itself. A part 
 event; it is turned into a fact once, when the event has been dealt with.
 """
 
+import math
+
 from cti.core import facts
 from cti.core.facts import (
     AttemptOutcome,
@@ -21,6 +23,7 @@ class CallPart:
 
     __slots__ = (
         "answered_at",
+        "attached",
         "attempts",
         "caller_name",
         "caller_number",
@@ -65,6 +68,7 @@ class CallPart:
         self.merged_into: str | None = None
         self.shown = False  # nothing of a call is told before it is more than a channel being set up
         self.service = False  # a feature code: a call to the PBX itself
+        self.attached = False  # its beginning was not seen
         self.turned_away = False  # a queue was full or empty, and told so by QUEUESTATUS alone
         self.live: set[str] = set()
         self.legs: list[LegPart] = []
@@ -180,7 +184,6 @@ class StayPart:
         "book_wait",
         "call",
         "caller_gone",
-        "gapped",
         "id",
         "joined_at",
         "left_at",
@@ -190,6 +193,7 @@ class StayPart:
         "queue",
         "status_before",
         "uniqueid",
+        "unseen_until",
         "wait",
     )
 
@@ -210,7 +214,9 @@ class StayPart:
         self.book_talk: float | None = None
         self.abandon_sent = False
         self.caller_gone = False  # a hangup was asked for while the caller waited
-        self.gapped = False  # part of the wait was not seen
+        self.unseen_until = (
+            -math.inf
+        )  # when the signs of its end can first be relied on; inf: they were missed
         self.status_before = ""  # QUEUESTATUS an earlier queue left on the channel
 
     def fact(self) -> facts.QueueStay:

@@ -1,0 +1,90 @@
+"""What lives on a PBX after some of its events: the lists that a real one would answer with at that moment."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from cti.core import events as ev
+
+BOOTED = 1_700_000_000.0
+
+
+@dataclass
+class _Channel:
+    created: ev.ChannelCreated
+    state: int
+    bridge: str = ""
+    application: str = "Dial"
+
+
+class Shadow:
+    """Keeps channels, queue members and waiting callers in step with the events it is shown."""
+
+    def __init__(self, events: Iterable[ev.Event] = ()) -> None:
+        self._channels: dict[str, _Channel] = {}
+        self._members: dict[tuple[str, str], ev.MemberSeen] = {}
+        self._waiting: dict[str, ev.CallerJoined] = {}
+        for event in events:
+            self.see(event)
+
+    def see(self, event: ev.Event) -> None:
+        match event:
+            case ev.ChannelCreated():
+                self._channels[event.uniqueid] = _Channel(event, event.state)
+            case ev.ChannelHungUp():
+                self._channels.pop(event.uniqueid, None)
+            case ev.MemberSeen():
+                self._members[event.queue, event.member] = event
+            case ev.MemberRemoved():
+                self._members.pop((event.queue, event.member), None)
+            case ev.CallerJoined():
+                self._waiting[event.uniqueid] = event
+            case ev.CallerLeft():
+                self._waiting.pop(event.uniqueid, None)
+            case _:
+                self._change(event)
+
+    def _change(self, event: ev.Event) -> None:
+        channel = self._channels.get(getattr(event, "uniqueid", ""))
+        if channel is None:
+            return
+        match event:
+            case ev.ChannelStateChanged():
+                channel.state = event.state
+            case ev.DialBegan():
+                channel.application = "AppDial"
+            case ev.MemberCalled():
+                self._channels[event.member_channel].application = "AppQueue"
+            case ev.BridgeEntered():
+                channel.bridge, channel.state = event.bridge, 6
+            case ev.BridgeLeft():
+                channel.bridge = ""
+
+    def resynced(self, at: float, *, booted_at: float = BOOTED) -> ev.Resynced:
+        """What a login at this moment would find."""
+        channels = tuple(self._listed(uniqueid, at) for uniqueid in self._channels)
+        members = tuple(replace(member, at=at, what="listed") for member in self._members.values())
+        waiting = tuple(
+            ev.CallerSeen(at, joined.queue, joined.uniqueid, joined.position, float(int(at - joined.at)))
+            for joined in self._waiting.values()
+            if joined.uniqueid in self._channels
+        )
+        queues = tuple(ev.QueueSeen(at, name, "rrmemory", 0.0, 0) for name, _agent in self._members)
+        return ev.Resynced(at, booted_at, channels, queues, members, waiting)
+
+    def _listed(self, uniqueid: str, at: float) -> ev.ChannelSeen:
+        channel = self._channels[uniqueid]
+        made = channel.created
+        return ev.ChannelSeen(
+            at,
+            uniqueid,
+            made.linkedid,
+            made.channel,
+            channel.state,
+            made.caller_number,
+            made.caller_name,
+            made.context,
+            made.exten,
+            channel.bridge,
+            float(int(at - made.at)),
+            "Queue" if uniqueid in self._waiting else channel.application,
+        )

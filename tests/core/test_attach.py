@@ -1,0 +1,266 @@
+"""A daemon that comes late, or back, finds its calls again: same id, same edges, same end (B3, A1)."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from cti.core import events as ev
+from cti.core.facts import (
+    Attempt,
+    AttemptOutcome,
+    Call,
+    Disposition,
+    EndedBy,
+    Fact,
+    FactKey,
+    Fault,
+    FaultKind,
+    Leg,
+    Quality,
+    QueueStay,
+    State,
+    StayOutcome,
+    Talk,
+)
+from tests.core import scenarios as s
+from tests.core.dialogue import START, Dialogue, remember
+from tests.core.shadow import BOOTED, Shadow
+
+PHONE = "PJSIP/11"
+
+
+def killed(events: list[ev.Event], after: int) -> tuple[Dialogue, dict[FactKey, Fact]]:
+    """A daemon hears the first events and dies; the next one restores, asks the PBX and hears the rest.
+
+    Returns the second one, and what the store holds in the end.
+    """
+    first = Dialogue()
+    first.say_all(events[:after])
+    at = events[after - 1].at
+    second = Dialogue(memory=first.memory(), at=at)
+    second.say(Shadow(events[:after]).resynced(at + 0.0002))
+    second.say_all(events[after:])
+    return second, {**first.latest, **second.latest}
+
+
+def of(kind: type[Fact], facts: Iterable[Fact]) -> list[Fact]:
+    return [fact for fact in facts if isinstance(fact, kind)]
+
+
+def begins(events: list[ev.Event]) -> int:
+    """How many events it takes until the call is there."""
+    return next(i for i, event in enumerate(events, 1) if isinstance(event, ev.ChannelCreated))
+
+
+# Left the queue without being connected, and then the daemon died: key or timeout can't be told any more.
+UNTOLD = {"queue_left_by_key": (ev.CallerLeft, ev.HangupRequested)}
+
+
+@pytest.mark.parametrize("name", s.ALL)
+def test_killed_at_every_event(name: str) -> None:
+    """B3: whatever moment the daemon dies, the record is the one it would have been, marked gapped."""
+    events = s.script(s.ALL[name], "1")
+    whole = Dialogue()
+    whole.say_all(events)
+    for after in range(begins(events), len(events)):
+        second, store = killed(events, after)
+        where = f"{name}, killed after {after}: {type(events[after - 1]).__name__}"
+        (call,) = of(Call, store.values())
+        assert isinstance(call, Call)
+        assert (call.id, call.quality, call.ended_at) == ("p-1.1", Quality.GAPPED, whole.call("1.1").ended_at)
+        assert second.leftovers() == [], where
+        if isinstance(events[after - 1], UNTOLD.get(name, ())):
+            assert call.disposition is Disposition.UNKNOWN, where
+            continue
+        assert call.disposition is s.DISPOSITION[name], where
+        assert call.answered_at == whole.call("1.1").answered_at, where
+        for kind in (QueueStay, Attempt, Talk):
+            assert summary(kind, store.values()) == summary(kind, whole.latest.values()), where
+
+
+def summary(kind: type[Fact], facts: Iterable[Fact]) -> set[tuple[object, ...]]:
+    """Who, where and how of the parts of one kind."""
+    found: set[tuple[object, ...]] = set()
+    for fact in facts:
+        match fact:
+            case QueueStay() if kind is QueueStay:
+                found.add((fact.id, fact.queue, fact.outcome, fact.agent))
+            case Attempt() if kind is Attempt:
+                found.add((fact.id, fact.queue, fact.outcome, fact.agent))
+            case Talk() if kind is Talk:
+                found.add((fact.device, fact.queue, fact.agent))
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in s.ALL if name not in UNTOLD])
+def test_killed_twice(name: str) -> None:
+    """B3: a daemon that dies again and again in one call still tells one call."""
+    events = s.script(s.ALL[name], "1")
+    middle = len(events) // 2
+    store: dict[FactKey, Fact] = {}
+    for start, end in ((0, middle - 2), (middle - 2, middle + 1), (middle + 1, len(events))):
+        daemon = Dialogue(memory=remember(store.values()), at=events[start].at)
+        if start:
+            daemon.say(Shadow(events[:start]).resynced(events[start - 1].at + 0.0002))
+        daemon.say_all(events[start:end])
+        store |= daemon.latest
+    assert [fact.key for fact in of(Call, store.values())] == [("call", "p-1.1")]
+    assert daemon.call("1.1").disposition is s.DISPOSITION[name]
+    assert daemon.leftovers() == []
+
+
+@pytest.mark.parametrize("name", s.ALL)
+def test_attached_at_every_event(name: str) -> None:
+    """B3: a daemon that never saw the beginning tells what it saw and never claims what it did not."""
+    events = s.script(s.ALL[name], "1")
+    for after in range(begins(events), len(events)):
+        at = events[after - 1].at
+        pbx = Dialogue(at=at)
+        pbx.say(Shadow(events[:after]).resynced(at + 0.0002))
+        pbx.say_all(events[after:])
+        assert pbx.leftovers() == []
+        assert {call.quality for call in pbx.all(Call)} == {Quality.GAPPED}
+        assert {call.disposition for call in pbx.all(Call)} <= {s.DISPOSITION[name], Disposition.UNKNOWN}
+        assert {stay.outcome for stay in pbx.all(QueueStay)} <= {s.STAY.get(name), StayOutcome.UNKNOWN}
+        assert len({leg.call_id for leg in pbx.all(Leg)}) == 1
+
+
+def test_what_was_missed_in_the_gap_is_unknown() -> None:
+    """B3: the call ended while nobody listened; it ended at the latest when the list was made."""
+    pbx = Dialogue()
+    s.comes_in(pbx, "1", "q1")
+    pbx.link_lost()
+    pbx.wait(30)
+    pbx.resynced()
+    call = pbx.call("1.1")
+    assert (call.disposition, call.ended_by) == (Disposition.UNKNOWN, EndedBy.UNKNOWN)
+    assert (call.ended_at, call.quality) == (pbx.at, Quality.GAPPED)
+    assert pbx.stay("1.1").outcome is StayOutcome.UNKNOWN
+    assert pbx.leftovers() == []
+
+
+def test_answered_in_the_gap() -> None:
+    """B3: the caller no longer waits and talks with an agent: that agent answered."""
+    events = s.script(s.queue_answered, "1")
+    ringing = next(i for i, event in enumerate(events) if isinstance(event, ev.DialBegan)) + 1
+    talks = [i for i, event in enumerate(events) if isinstance(event, ev.BridgeEntered)][-1] + 1
+    pbx = Dialogue()
+    pbx.say_all(events[:ringing])
+    pbx.link_lost()
+    pbx.say(Shadow(events[:talks]).resynced(events[talks - 1].at))
+    pbx.say_all(events[talks:])
+    stay = pbx.stay("1.1")
+    assert (stay.outcome, stay.agent, stay.book_talk) == (StayOutcome.ANSWERED, "11", 20.0)
+    assert pbx.call("1.1").disposition is Disposition.ANSWERED
+    assert pbx.talk("1.2").queue == "q1"
+
+
+def test_the_next_queue_was_joined_in_the_gap() -> None:
+    """B3: the first pass ended unseen, the second is another one."""
+    pbx = Dialogue()
+    s.comes_in(pbx, "1", "q1")
+    events = pbx.events.copy()
+    pbx.link_lost()
+    pbx.wait(30)
+    moved = Shadow([*events, ev.CallerLeft(pbx.at - 10, "q1", "1.1", "")])
+    moved.see(ev.CallerJoined(pbx.at - 10, "q2", "1.1", 1, ""))
+    pbx.say(moved.resynced(pbx.at))
+    assert [(stay.queue, stay.outcome, stay.ordinal) for stay in pbx.all(QueueStay)] == [
+        ("q1", StayOutcome.UNKNOWN, 1),
+        ("q2", None, 2),
+    ]
+
+
+def test_a_phone_found_ringing_rings() -> None:
+    """B2, B3: the attempt begins when it was found, in the queue its caller waits in."""
+    events = s.script(s.queue_answered, "1")
+    ringing = next(i for i, event in enumerate(events) if isinstance(event, ev.DialBegan)) + 1
+    pbx = Dialogue(at=events[ringing].at)
+    pbx.say(Shadow(events[:ringing]).resynced(events[ringing - 1].at))
+    assert pbx.state("11").state is State.RINGING
+    pbx.say_all(events[ringing:])
+    attempt = pbx.attempt("1.2")
+    assert (attempt.queue, attempt.outcome) == ("q1", AttemptOutcome.ANSWERED)
+    assert pbx.state("11").state is State.AVAILABLE
+
+
+def channel(uniqueid: str, name: str, application: str, *, linkedid: str, bridge: str = "") -> ev.ChannelSeen:
+    return ev.ChannelSeen(
+        START, uniqueid, linkedid, name, 6, "", "", "from-trunk", "4001", bridge, 60.0, application
+    )
+
+
+def test_an_agent_pools_channel_ties_no_callers_together() -> None:
+    """B1: strangers whose linkedid is the agent's own channel stay strangers when found."""
+    pbx = Dialogue()
+    pbx.resynced(
+        channels=(
+            channel("0.1", "PJSIP/1001-0001", "AgentLogin", linkedid="0.1"),
+            channel("1.1", "PJSIP/trunk-a-0002", "Queue", linkedid="0.1"),
+            channel("2.1", "PJSIP/trunk-a-0003", "Queue", linkedid="0.1"),
+        )
+    )
+    assert sorted(call.id for call in pbx.all(Call) if call.merged_into is None) == [
+        "p-0.1",
+        "p-1.1",
+        "p-2.1",
+    ]
+
+
+def test_parked_callers_stay_strangers() -> None:
+    """B1: two who wait in one parking lot share a bridge and nothing else."""
+    pbx = Dialogue()
+    pbx.resynced(
+        channels=(
+            channel("1.1", "PJSIP/trunk-a-0002", "Park", linkedid="1.1", bridge="lot"),
+            channel("2.1", "PJSIP/trunk-a-0003", "Park", linkedid="2.1", bridge="lot"),
+        )
+    )
+    assert [call.merged_into for call in pbx.all(Call)] == [None, None]
+    assert pbx.all(Talk) == []
+
+
+def test_a_lost_link_is_a_fault_from_its_begin_to_its_end() -> None:
+    """A3: one fault however often the link is lost before it is back."""
+    pbx = Dialogue()
+    pbx.link_lost("timed out")
+    began = pbx.at
+    pbx.wait(5)
+    pbx.link_lost("refused")
+    pbx.wait(5)
+    pbx.resynced()
+    (fault,) = pbx.all(Fault)
+    assert (fault.kind, fault.began_at, fault.ended_at) == (FaultKind.LINK, began, pbx.at)
+
+
+def test_a_restarted_pbx_ends_every_call_and_leaves_a_fault() -> None:
+    """A3, B3: no hangups come for the calls that a restart cut off."""
+    pbx = Dialogue()
+    pbx.resynced(booted_at=BOOTED)
+    s.comes_in(pbx, "1", "q1")
+    pbx.link_lost()
+    cut = pbx.at
+    pbx.wait(20)
+    pbx.resynced(booted_at=pbx.at - 3)
+    (fault,) = [fault for fault in pbx.all(Fault) if fault.kind is FaultKind.PBX_RESTART]
+    assert (fault.began_at, fault.ended_at) == (cut, pbx.at)
+    assert pbx.call("1.1").disposition is Disposition.UNKNOWN
+    assert pbx.leftovers() == []
+
+
+def test_a_pbx_restarted_while_the_daemon_was_dead_leaves_a_fault() -> None:
+    """A3: nothing is remembered from before a PBX started, unless it was restarted since."""
+    first = Dialogue()
+    s.comes_in(first, "1", "q1")
+    second = Dialogue(memory=first.memory(), at=first.at + 60)
+    second.resynced(booted_at=first.at + 50)
+    assert [fault.kind for fault in second.all(Fault)] == [FaultKind.PBX_RESTART]
+    assert second.call("1.1").ended_at == second.at
+
+
+def test_a_reconnect_is_no_restart() -> None:
+    """A3: CoreStatus gives whole seconds; a second's difference is none."""
+    pbx = Dialogue()
+    pbx.resynced(booted_at=BOOTED)
+    pbx.resynced(booted_at=BOOTED + 1)
+    assert pbx.all(Fault) == []
