@@ -1,54 +1,30 @@
-"""Provision a real Asterisk for the tests, without root and without touching the machine.
+"""Provision a real Asterisk for the tests; how, see :mod:`tests.debtree`.
 
-The packages come from the mirror that the machine's own apt uses, suite ``sid`` (the only Debian suite that carries
-Asterisk 22). They are fetched into a private apt root and unpacked, never installed: no maintainer script runs, no
-user or service appears. The tree is then started through its own loader, see :mod:`tests.pbx.asterisk`.
-
-``python -m tests.pbx.provision`` does it with progress on the terminal and prints Asterisk's version line.
+Suite ``sid`` is the only one of Debian's that carries Asterisk 22. ``python -m tests.pbx.provision`` does it with
+progress on the terminal and prints Asterisk's version line.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-Progress = Callable[[str, float | None], None]
+from tests import debtree
+from tests.debtree import PROJECT_ROOT, DebTree, Progress, ProvisionError, quiet
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["DEFAULT_CACHE", "PROJECT_ROOT", "ProvisionError", "Tree", "find_tree", "provision"]
+
 DEFAULT_CACHE = PROJECT_ROOT / ".cache" / "pbx"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ZONES = Path("/usr/share/zoneinfo/Asia")
-
-# Raised when a change here means that trees made by an older version must be made again.
-_LAYOUT = "1"
-_SUITE = "sid"
-_ARCHITECTURES = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-_COMMAND_TIMEOUT_S = 600.0
-_LOCK_TIMEOUT_S = 900.0
-
-
-class ProvisionError(RuntimeError):
-    """Asterisk could not be provisioned; the message says what to do about it."""
 
 
 @dataclass(frozen=True)
-class Tree:
+class Tree(DebTree):
     """An unpacked Asterisk."""
 
-    root: Path
-    loader: Path
-    """The tree's own dynamic loader: the machine's C library may be older than the one Asterisk was built for."""
-    lib_dir: Path
+    package = "asterisk"
+    about = "the test PBX"
+    layout = "1"
 
     @property
     def asterisk(self) -> Path:
@@ -64,313 +40,24 @@ class Tree:
 
     def command(self, *args: str) -> list[str]:
         """The argument vector that runs Asterisk from this tree."""
-        return [str(self.loader), "--library-path", str(self.lib_dir), str(self.asterisk), *args]
+        return self.run(self.asterisk, *args)
 
     def version(self) -> str:
         """What ``asterisk -V`` prints, for example ``Asterisk 22.10.1~dfsg-1``; ProvisionError if it does not run."""
-        try:
-            done = subprocess.run(self.command("-V"), capture_output=True, text=True, timeout=30, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ProvisionError(f"Asterisk of the tree {self.root} does not run: {error}") from error
-        if done.returncode != 0:
-            raise ProvisionError(f"Asterisk of the tree {self.root} does not run: {done.stderr.strip()}")
-        return done.stdout.strip()
-
-
-def quiet(text: str, fraction: float | None) -> None:
-    """A progress callback that shows nothing."""
+        return self._says(self.command("-V"))
 
 
 def provision(cache: Path = DEFAULT_CACHE, progress: Progress = quiet) -> Tree:
-    """Return a complete tree under ``cache``, making it first if there is none.
-
-    Idempotent and safe to call from several processes at once. ``progress`` gets a text and the share done (0–1, or
-    None if unknown). Raises ProvisionError.
-    """
-    if not sys.platform.startswith("linux"):
-        raise ProvisionError("the test PBX runs on Linux only; run the tests in a Debian container")
+    """Return a complete tree under ``cache``, making it first if there is none; see `debtree.provision`."""
     if not ZONES.is_dir():
         raise ProvisionError("install the package tzdata: Asterisk reads its time zones from there")
-    tree_dir = cache / "tree"
-    if (tree := _complete_tree(tree_dir)) is not None:
-        return tree
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ProvisionError(f"cannot write to {cache}: {error}") from error
-    with _lock(cache / "lock", progress):
-        if (tree := _complete_tree(tree_dir)) is not None:
-            return tree
-        return _make(cache, tree_dir, progress)
+    return debtree.provision(Tree, cache, progress)
 
 
 def find_tree(cache: Path = DEFAULT_CACHE) -> Tree | None:
     """The complete tree under ``cache``, or None; never makes one."""
-    return _complete_tree(cache / "tree")
-
-
-# --- the tree ---------------------------------------------------------------------------------------------------
-
-
-def _complete_tree(tree_dir: Path) -> Tree | None:
-    marker = tree_dir / ".complete"
-    if not marker.is_file() or marker.read_text().split()[:1] != [_LAYOUT]:
-        return None
-    return _open_tree(tree_dir)
-
-
-def _open_tree(tree_dir: Path) -> Tree:
-    multiarch = _ARCHITECTURES[_architecture()]
-    loaders = sorted(
-        [*tree_dir.glob("usr/lib*/ld-linux-*.so.*"), *tree_dir.glob(f"usr/lib/{multiarch}/ld-linux-*.so.*")]
-    )
-    if not loaders:
-        raise ProvisionError(f"no dynamic loader in {tree_dir}; remove that directory and provision again")
-    return Tree(root=tree_dir, loader=loaders[0], lib_dir=tree_dir / "usr/lib" / multiarch)
-
-
-def _make(cache: Path, tree_dir: Path, progress: Progress) -> Tree:
-    for command in ("apt-get", "dpkg-deb", "tar"):
-        if shutil.which(command) is None:
-            raise ProvisionError(
-                f"{command} is missing: the test PBX is made from Debian packages; use Debian or Ubuntu, or a container"
-            )
-    with tempfile.TemporaryDirectory(prefix="making-", dir=cache) as work_name:
-        work = Path(work_name)
-        debs = _download(work / "apt", progress)
-        fresh = work / "tree"
-        fresh.mkdir()
-        for number, deb in enumerate(debs):
-            progress(f"unpacking {deb.name.partition('_')[0]}", 0.5 + 0.45 * number / len(debs))
-            _unpack(deb, fresh)
-        tree = _open_tree(fresh)
-        progress("starting Asterisk once", 0.97)
-        version = tree.version()
-        (fresh / ".complete").write_text(f"{_LAYOUT} {version}\n")
-        if tree_dir.exists():
-            shutil.rmtree(tree_dir)
-        fresh.rename(tree_dir)
-    progress(version, 1.0)
-    return _open_tree(tree_dir)
-
-
-def _unpack(deb: Path, into: Path) -> None:
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as packer:
-        # Ownership and device nodes are no business of ours, and a plain user could not make them.
-        done = subprocess.run(
-            ["tar", "-x", "-C", str(into), "--no-same-owner", "--no-same-permissions"],
-            stdin=packer.stdout,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if packer.returncode != 0 or done.returncode != 0:
-        raise ProvisionError(f"cannot unpack {deb.name} ({done.stderr.strip()}); is the disk full?")
-
-
-# --- apt --------------------------------------------------------------------------------------------------------
-
-
-def _download(apt: Path, progress: Progress) -> list[Path]:
-    for directory in (apt / "lists/partial", apt / "cache/archives/partial", apt / "etc"):
-        directory.mkdir(parents=True)
-    (apt / "status").write_text("")
-    keyring = f"signed-by={KEYRING} " if KEYRING.is_file() else ""
-    mirrors = _mirrors()
-    if not mirrors:
-        raise ProvisionError(
-            "apt knows no package source here; add one and run 'apt-get update', then try again"
-        )
-    failures: list[str] = []
-    for mirror in mirrors:
-        # The mirror may be a frozen one whose Release file is past its date; the signature is still checked.
-        source = f"deb [{keyring}check-valid-until=no] {mirror} {_SUITE} main\n"
-        (apt / "sources.list").write_text(source)
-        progress("reading the package index", 0.02)
-        failure = _apt(apt, "update", "-qq", "-o", "APT::Update::Error-Mode=any")
-        if failure is None:
-            break
-        failures.append(failure)
-    else:
-        raise ProvisionError(_no_index_hint(failures[-1]))
-    progress("choosing packages", 0.1)
-    wanted = _count_packages(apt)
-    progress(f"downloading {wanted} packages", 0.12)
-    failure = _apt(
-        apt, "install", "-y", "-qq", "--download-only", "asterisk",
-        watch=lambda: progress(f"downloading {wanted} packages", 0.12 + 0.38 * _share(apt, wanted)),
-    )  # fmt: skip
-    if failure is not None:
-        raise ProvisionError(
-            f"apt could not download Asterisk from suite {_SUITE} of the machine's mirror: {failure}"
-        )
-    debs = sorted((apt / "cache/archives").glob("*.deb"))
-    if not any(deb.name.startswith("asterisk_") for deb in debs):
-        raise ProvisionError(f"the mirror's suite {_SUITE} carries no package asterisk for {_architecture()}")
-    return debs
-
-
-def _share(apt: Path, wanted: int) -> float:
-    return min(1.0, len(list((apt / "cache/archives").glob("*.deb"))) / max(1, wanted))
-
-
-def _no_index_hint(failure: str) -> str:
-    if not KEYRING.is_file() and ("NO_PUBKEY" in failure or "not signed" in failure):
-        return "install the package debian-archive-keyring: apt cannot check Debian's signature without it"
-    return f"apt could not read suite {_SUITE} of the machine's mirror (no network?): {failure}"
-
-
-def _apt_options(apt: Path) -> list[str]:
-    settings = {
-        "Dir::State": apt,
-        "Dir::State::status": apt / "status",
-        "Dir::State::lists": apt / "lists",
-        "Dir::Cache": apt / "cache",
-        "Dir::Cache::archives": apt / "cache/archives",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-        "Dir::Etc::sourcelist": apt / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::Etc::preferences": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-        "APT::Architecture": _architecture(),
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "2",
-        "Debug::NoLocking": "1",
-        "DPkg::Post-Invoke": "",
-        "APT::Update::Post-Invoke": "",
-    }
-    return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
-
-
-def _apt(apt: Path, *args: str, watch: Callable[[], None] | None = None) -> str | None:
-    """Run apt-get on the private root; None when it worked, else the last lines of what it said."""
-    output = apt / "output"
-    deadline = time.monotonic() + _COMMAND_TIMEOUT_S
-    with output.open("wb") as sink:
-        command = ["apt-get", *_apt_options(apt), *args]
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=_c_locale()
-        ) as running:
-            while running.poll() is None:
-                if time.monotonic() > deadline:
-                    running.kill()
-                    return f"gave up after {_COMMAND_TIMEOUT_S:.0f} s"
-                if watch is not None:
-                    watch()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(timeout=0.5)
-    if running.returncode == 0:
-        return None
-    return " / ".join(output.read_text(errors="replace").strip().splitlines()[-3:])
-
-
-def _count_packages(apt: Path) -> int:
-    done = subprocess.run(
-        ["apt-get", *_apt_options(apt), "-s", "-qq", "install", "asterisk"],
-        capture_output=True, text=True, check=False, env=_c_locale(),
-    )  # fmt: skip
-    return sum(line.startswith("Inst ") for line in done.stdout.splitlines())
-
-
-def _mirrors() -> list[str]:
-    """Base URIs of the machine's own package sources, Debian's main archive first."""
-    listed = _mirrors_of_indexes() or _mirrors_of_sources()
-
-    # An archive of security updates or of another distribution has no suite sid: it is only tried at last.
-    def rank(uri: str) -> tuple[bool, bool]:
-        return ("security" in uri, "debian" not in uri)
-
-    return sorted(dict.fromkeys(listed), key=rank)
-
-
-def _mirrors_of_indexes() -> list[str]:
-    try:
-        done = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"],
-            capture_output=True, text=True, timeout=60, check=False, env=_c_locale(),
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return [row[0] for row in rows if len(row) == 3 and row[2] == "main"]
-
-
-def _mirrors_of_sources(etc: Path = Path("/etc/apt")) -> list[str]:
-    """The same when apt has no index yet: read from the one-line and the deb822 files."""
-    found: list[str] = []
-    files = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
-    for file in files:
-        try:
-            text = file.read_text(errors="replace")
-        except OSError:
-            continue
-        if file.suffix == ".sources":
-            for uris in re.findall(r"^URIs:(.*)$", text, re.MULTILINE):
-                found += uris.split()
-        else:
-            found += re.findall(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)", text, re.MULTILINE)
-    return [uri for uri in found if "://" in uri or uri.startswith("file:")]
-
-
-def _architecture() -> str:
-    try:
-        done = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise ProvisionError("dpkg is missing: the test PBX is made from Debian packages") from error
-    architecture = done.stdout.strip()
-    if architecture not in _ARCHITECTURES:
-        raise ProvisionError(
-            f"unsupported architecture {architecture!r}; supported: {', '.join(_ARCHITECTURES)}"
-        )
-    return architecture
-
-
-def _c_locale() -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-
-
-@contextlib.contextmanager
-def _lock(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold an exclusive lock; the kernel frees it when the holder dies, so it cannot go stale."""
-    with path.open("w") as file:
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ProvisionError(
-                        f"another process has been provisioning for too long ({path})"
-                    ) from None
-                progress("another process is provisioning; waiting", None)
-                time.sleep(0.5)
-        yield
-
-
-# --- command line -----------------------------------------------------------------------------------------------
-
-
-def terminal_progress(text: str, fraction: float | None) -> None:
-    """A progress callback for a terminal: one line that is overwritten, or plain lines when it is redirected."""
-    share = "    " if fraction is None else f"{fraction:4.0%}"
-    end = "\n" if not sys.stderr.isatty() or fraction == 1.0 else ""
-    start = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(f"{start}{share}  {text}", end=end, file=sys.stderr, flush=True)
-
-
-def main() -> int:
-    try:
-        tree = provision(progress=terminal_progress)
-        print(tree.version())
-    except ProvisionError as error:
-        print(f"\nerror: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return debtree.find(Tree, cache)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(debtree.run_as_program(lambda progress: provision(progress=progress)))

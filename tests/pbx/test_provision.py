@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pbx import provision as module
+from tests import debtree
 from tests.pbx.provision import ProvisionError, Tree, find_tree, provision
 
 
@@ -44,4 +44,4 @@ def test_mirrors_are_read_from_both_kinds_of_source_files(tmp_path: Path) -> Non
     (tmp_path / "sources.list.d/two.sources").write_text(
         "Types: deb\nURIs: http://two/debian\nSuites: stable\n"
     )
-    assert module._mirrors_of_sources(tmp_path) == ["http://one/debian", "http://two/debian"]
+    assert debtree._mirrors_of_sources(tmp_path) == ["http://one/debian", "http://two/debian"]
