@@ -1,0 +1,201 @@
+"""Recorded bytes at full speed, in a process of its own: `speed` against panoramisk's parser, `memory` over many calls.
+
+The pipeline is the daemon's own: its protocol (framing, decoding), stream, inbox, pump, core, and the sinks it runs
+with: SQLite file, metrics, live picture. Only the socket is missing: bytes come in reads of `_READ`.
+"""
+
+import asyncio
+import gc
+import json
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from panoramisk.ami_protocol import AMIProtocol
+from prometheus_client import CollectorRegistry
+
+from cti.core.core import Core
+from cti.daemon.ami import _Protocol
+from cti.daemon.inbox import Inbox
+from cti.daemon.link import LinkStatus
+from cti.daemon.live import Live
+from cti.daemon.pump import Pump
+from cti.daemon.recorder import read_recording
+from cti.daemon.resync import Stream
+from metrics.record import Metrics
+from store import Store, open_store
+from tests.bench.load import rss_bytes
+
+_READ = 65_536  # bytes; what a reader gets that finds the socket's buffer full
+_AT_ONCE = 4  # reads between two turns of the event loop
+_ROUNDS = 5
+
+
+class _Transport(asyncio.Transport):
+    """Nothing is sent, and there is always more to read."""
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+class Pipeline:
+    """One PBX of a daemon, without its socket."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.core = Core("main")
+        self.inbox = Inbox(1_000_000)
+        self.metrics = Metrics(CollectorRegistry(), service_level={}, now=time.time, pbxs=["main"])
+        self.live = Live()
+        self.pump = Pump(
+            self.core, (store.writer.put, self.metrics.take, self.live.take), lambda _commands: None
+        )
+        stream = Stream("main", self.inbox.put, hold=1_000_000)
+        self._protocol = _Protocol(stream, LinkStatus("reader"), None)
+        self._protocol.connection_made(_Transport())
+
+    async def play(self, chunks: Iterator[bytes]) -> None:
+        """Take these bytes; returns when what they led to is committed."""
+        running = asyncio.create_task(self.pump.run(self.inbox))
+        for number, chunk in enumerate(chunks):
+            self._protocol.data_received(chunk)
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        while self.inbox.depth:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        running.cancel()
+        await self.store.writer.committed()
+        if self.pump.figures.bugs or self.inbox.dropped:
+            raise RuntimeError(f"{self.pump.figures}, {self.inbox.dropped} dropped")
+
+
+def _whole(path: Path) -> bytes:
+    return b"".join(data for _, data in read_recording(path))
+
+
+def _reads(data: bytes) -> Iterator[bytes]:
+    view = memoryview(data)
+    return (bytes(view[at : at + _READ]) for at in range(0, len(data), _READ))
+
+
+async def _pipeline(data: bytes) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(prefix="cti-bench-") as directory:
+        async with await open_store(f"sqlite+aiosqlite:///{directory}/cti.sqlite3") as store:
+            pipeline = Pipeline(store)
+            began, cpu = time.perf_counter(), time.process_time()
+            await pipeline.play(_reads(data))
+            return time.perf_counter() - began, time.process_time() - cpu
+
+
+class _Factory:
+    """Who panoramisk's protocol hands its messages to."""
+
+    def dispatch(self, message: object) -> None:
+        pass
+
+
+def _panoramisk(data: bytes) -> tuple[float, float]:
+    protocol = AMIProtocol()
+    protocol.encoding = "utf8"
+    protocol.connection_made(_Transport())
+    protocol.factory = _Factory()
+    began, cpu = time.perf_counter(), time.process_time()
+    for chunk in _reads(data):
+        protocol.data_received(chunk)
+    return time.perf_counter() - began, time.process_time() - cpu
+
+
+def speed(path: Path, rounds: int = _ROUNDS) -> dict[str, float]:
+    """Events per second of both on the same bytes, in turns; the best round of each counts."""
+    data = _whole(path)
+    events = data.count(b"Event: ")
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(_panoramisk(data))
+        ours.append(asyncio.run(_pipeline(data)))
+    return {
+        "events": events,
+        "bytes": len(data),
+        "pipeline": events / min(wall for wall, _ in ours),
+        "panoramisk": events / min(wall for wall, _ in theirs),
+        "pipeline_cpu": events / min(cpu for _, cpu in ours),
+        "panoramisk_cpu": events / min(cpu for _, cpu in theirs),
+    }
+
+
+_STAMP = re.compile(rb"(?<![0-9.])([0-9]{10})(?=\.[0-9]+)")  # the epoch in a uniqueid or a Timestamp
+_ENDINGS = tuple(
+    b"Event: %b\r\n" % name
+    for name in (
+        b"Hangup",
+        b"HangupRequest",
+        b"SoftHangupRequest",
+        b"BridgeLeave",
+        b"BridgeDestroy",
+        b"AgentComplete",
+    )
+)
+
+
+class Again:
+    """A recording played again and again: each time with the uniqueids and timestamps of a later hour."""
+
+    def __init__(self, path: Path) -> None:
+        self.data = _whole(path)
+        frames = self.data.split(b"\r\n\r\n")
+        self._live = [f for f in frames if f.startswith(b"Event: ") and b"\r\nActionID: " not in f]
+        self.calls = sum(f.startswith(b"Event: QueueCallerJoin\r\n") for f in frames)
+
+    def shifted(self, seconds: int, *, ends: bool = True) -> bytes:
+        """The live events `seconds` later; without `ends` nobody hangs up."""
+        frames = self._live if ends else [f for f in self._live if not f.startswith(_ENDINGS)]
+        text = b"\r\n\r\n".join([*frames, b""])
+        return _STAMP.sub(lambda m: b"%d" % (int(m[1]) + seconds), text)
+
+
+async def _memory(path: Path, calls: int, live: int) -> dict[str, float]:
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="cti-bench-") as directory:
+        async with await open_store(f"sqlite+aiosqlite:///{directory}/cti.sqlite3") as store:
+            pipeline, again = Pipeline(store), Again(path)
+            await pipeline.play(_reads(again.data))
+            done, marks = again.calls, iter((calls // 2, calls))
+            mark, hour = next(marks), 0
+            while mark is not None:
+                hour += 1
+                await pipeline.play(_reads(again.shifted(hour * 3600)))
+                done += again.calls
+                if done >= mark:
+                    found[f"rss_at_{mark}"], mark = rss_bytes(), next(marks, None)
+            gc.collect()
+            before, opened, alive = rss_bytes(), 0, len(pipeline.core.calls.calls)
+            while opened < live:
+                hour += 1
+                await pipeline.play(_reads(again.shifted(hour * 3600, ends=False)))
+                opened = len(pipeline.core.calls.calls) - alive
+            gc.collect()
+            found |= {"calls": done, "leaked": alive, "live": opened, "per_live": (rss_bytes() - before) / opened}
+    return found
+
+
+def main(what: str, path: str, *numbers: str) -> None:
+    """Print what was found as one line of JSON."""
+    file, counts = Path(path), [int(number) for number in numbers]
+    found: Any = speed(file) if what == "speed" else asyncio.run(_memory(file, *counts))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
