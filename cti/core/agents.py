@@ -78,6 +78,7 @@ class Agents:
         self.names: dict[str, str] = {}  # agent id to the person's name, as the database has it
         self._agents: dict[str, _Agent] = {}
         self._devices: dict[str, str] = {}  # device to agent id
+        self._on_leg: dict[str, str] = {}  # living leg that keeps an agent busy, to that agent
         self._wrap_up: dict[str, float] = {}  # queue to seconds
         self._changed: dict[str, Cause] = {}
         self._next_due = math.inf  # never later than the first deadline
@@ -130,9 +131,8 @@ class Agents:
             match fact:
                 case Attempt(agent=str(agent)):
                     self._toggle(agent, self._agent(agent).ringing, fact.id, on=fact.outcome is None)
-                case Leg(agent=str(agent)):
-                    busy = fact.ended_at is None and (not fact.dialed or fact.answered_at is not None)
-                    self._toggle(agent, self._agent(agent).active, fact.id, on=busy)
+                case Leg():
+                    self._leg(fact)
                 case Talk(agent=str(agent), queue=str(queue)):
                     self._queue_talk(self._agent(agent), fact, queue)
 
@@ -252,6 +252,18 @@ class Agents:
                 )
 
     # -- calls
+
+    def _leg(self, leg: Leg) -> None:
+        """A leg that lives keeps its agent busy; whose it is may turn out otherwise than it seemed."""
+        busy = leg.ended_at is None and (not leg.dialed or leg.answered_at is not None)
+        before = self._on_leg.pop(leg.id, None)
+        if before is not None and before != leg.agent:
+            self._toggle(before, self._agent(before).active, leg.id, on=False)
+        if leg.agent is None:
+            return
+        self._toggle(leg.agent, self._agent(leg.agent).active, leg.id, on=busy)
+        if busy:
+            self._on_leg[leg.id] = leg.agent
 
     def _toggle(self, agent_id: str, ids: set[str], item: str, *, on: bool) -> None:
         if on == (item in ids):

@@ -27,7 +27,7 @@ from cti.core.facts import (
     StayOutcome,
 )
 from cti.core.parts import AttemptPart, CallPart, LegPart, Part, StayPart, TalkPart
-from cti.core.people import AgentBook, device_of, device_of_interface
+from cti.core.people import AgentBook, age_of, device_of, device_of_interface
 from cti.core.rules import Rules
 
 _RINGING_IN = 4  # ChannelState of a channel that came in and runs the dialplan
@@ -99,15 +99,16 @@ class Calls:
     # -- channels
 
     def _created(self, e: ev.ChannelCreated) -> None:
-        if e.uniqueid in self.legs:
-            return
+        if e.uniqueid in self.legs or self._call_id(e.uniqueid) in self.calls:
+            return  # told twice
         leg = self.add_leg(e, e.at)
         if e.state == _RINGING_IN and leg.pair is None:
             self.show(leg.call)
 
     def add_leg(self, e: ev.ChannelCreated | ev.ChannelSeen, started_at: float) -> LegPart:
         """A new channel, and the call it is until an edge joins it to another."""
-        call = CallPart(self.pbx, f"{self.pbx}-{e.uniqueid}", e.uniqueid, started_at)
+        known = self.calls.get(self._call_id(e.uniqueid))  # the first channel, which lives after all
+        call = known or CallPart(self.pbx, self._call_id(e.uniqueid), e.uniqueid, started_at)
         call.caller_number, call.caller_name, call.dialed_number = e.caller_number, e.caller_name, e.exten
         leg = LegPart(call, e.uniqueid, e.linkedid, e.channel, device_of(e.channel))
         leg.number = e.caller_number
@@ -125,6 +126,9 @@ class Calls:
         if e.channel.startswith("Local/"):
             self.pair_by_name(leg)
         return leg
+
+    def _call_id(self, uniqueid: str) -> str:
+        return f"{self.pbx}-{uniqueid}"
 
     def _direction(self, leg: LegPart, context: str) -> Direction:
         if leg.device in self.rules.trunks:
@@ -169,6 +173,7 @@ class Calls:
     def _renamed(self, e: ev.ChannelRenamed) -> None:
         leg = self._leg(e.uniqueid, e)
         if leg is not None:
+            self._forget_name(leg)
             leg.channel, leg.device = e.channel, device_of(e.channel)
             self.touch(leg)
 
@@ -229,10 +234,14 @@ class Calls:
 
     def _forget(self, leg: LegPart) -> None:
         del self.legs[leg.uniqueid]
-        self._by_name.pop(leg.channel, None)
+        self._forget_name(leg)
         pair = self.legs.get(leg.pair) if leg.pair else None
         if pair is not None:
             pair.pair = None
+
+    def _forget_name(self, leg: LegPart) -> None:
+        if self._by_name.get(leg.channel) == leg.uniqueid:
+            del self._by_name[leg.channel]
 
     def end_if_empty(self, call: CallPart, at: float) -> None:
         """End a call none of whose channels lives."""
@@ -263,7 +272,7 @@ class Calls:
         """Make two calls one; returns the older, which keeps its id."""
         if one is two:
             return one
-        older, younger = sorted((one, two), key=lambda call: (call.started_at, call.id))
+        older, younger = sorted((one, two), key=lambda call: (call.started_at, age_of(call.origin), call.id))
         for part in _parts_of(younger):
             part.call = older
             self.touch(part)
@@ -294,6 +303,7 @@ class Calls:
             return
         leg.dialed = True
         leg.ring_started_at = leg.ring_started_at or e.at
+        self._dialled_again(leg)
         leg.number = _dialed_number(e.dialed) or leg.number
         source = self.legs.get(e.source)
         if source is not None:
@@ -308,6 +318,14 @@ class Calls:
         if leg.agent is not None and leg.attempt is None and not self.rings_already(leg):
             self.begin_attempt(leg, None, e.at)
         self.touch(leg)
+
+    @staticmethod
+    def _dialled_again(leg: LegPart) -> None:
+        """A transfer to a ringing phone ends the dial and begins another for the same ringing."""
+        if leg.dial_status is not None and leg.answered_at is None:
+            leg.dial_status = None
+            if leg.attempt is not None:
+                leg.attempt.over_at = None
 
     def rings_already(self, leg: LegPart) -> bool:
         """A member on a Local channel rings once, however many channels stand behind it."""

@@ -7,7 +7,6 @@ epoch on the PBX's clock (`timestampevents=yes`), else the moment of arrival.
 Values: `<unknown>` means empty; names are C-escaped by Asterisk (`O\'Brien`) and unescaped here.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -438,6 +437,8 @@ Event = (
 
 _EMPTY = {"", "<unknown>", "<null>", "(null)"}
 _LONGEST = 256  # characters of a header value that is kept
+_FURTHEST = 4_102_444_800.0  # s; 2100 as an instant, and no duration either: what is more is garbage
+_GREATEST = 2**31 - 1  # what databases take as an integer
 
 
 def _must(message: Message, header: str) -> str:
@@ -481,7 +482,7 @@ def _number(message: Message, header: str, default: float = 0.0) -> float:
         number = float(value)
     except ValueError:
         raise Unusable(RejectReason.BAD_VALUE, f"{header}={value[:40]}") from None
-    if not math.isfinite(number):
+    if not -_FURTHEST < number < _FURTHEST:  # nor is NaN
         raise Unusable(RejectReason.BAD_VALUE, f"{header}={value[:40]}")
     return number
 
@@ -491,9 +492,12 @@ def _int(message: Message, header: str, default: int = 0) -> int:
     if not value:
         return default
     try:
-        return int(value[:20])
+        number = int(value[:20])
     except ValueError:
         raise Unusable(RejectReason.BAD_VALUE, f"{header}={value[:40]}") from None
+    if abs(number) > _GREATEST:
+        raise Unusable(RejectReason.BAD_VALUE, f"{header}={value[:40]}")
+    return number
 
 
 def _flag(message: Message, header: str) -> bool:
@@ -511,7 +515,7 @@ def _clock(message: Message, header: str) -> float:
         if not part.isdecimal():
             return 0.0
         total = total * 60 + int(part[:9])
-    return total
+    return total if total < _FURTHEST else 0.0
 
 
 def _channel_created(m: Message, at: float) -> Event:
@@ -795,5 +799,7 @@ def parse(message: Message, arrived_at: float) -> Event | None:
     parser = _PARSERS.get(message.get("Event", ""))
     if parser is None:
         return None
-    stamp = message.get("Timestamp")
-    return parser(message, _number(message, "Timestamp", arrived_at) if stamp else arrived_at)
+    at = _number(message, "Timestamp", arrived_at)
+    if at < 0:
+        raise Unusable(RejectReason.BAD_VALUE, f"Timestamp={at}")
+    return parser(message, at)

@@ -43,6 +43,7 @@ OURS = "cti-"  # every ActionID of this program begins so
 _PREFIX = f"{OURS}resync-"
 _OUR_ANSWER = f"\r\nActionID: {OURS}".encode()
 _MAY_BE_MISSING = {"CoreSettings", "QueueStatus"}  # a PBX without app_queue has no queues
+_FURTHEST = 4_102_444_800.0  # epoch of 2100; no clock of a PBX shows more
 _ZONE_STEP = 900  # seconds; all zones of the world are whole quarters of an hour from UTC
 
 log = structlog.get_logger(__name__)
@@ -279,6 +280,8 @@ class Stream:
         try:
             now = float(pong["Timestamp"][:24])
         except (KeyError, ValueError):
+            now = -1.0
+        if not 0 <= now < _FURTHEST:
             log.warning("no_clock", pbx=self.pbx, detail="the answer to Ping has no usable Timestamp")
             return at + self.clock
         self.clock = now - at

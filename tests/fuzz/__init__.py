@@ -1,0 +1,1 @@
+"""Hostile input, by the hundred thousand: nothing that comes in makes an exception escape or memory grow."""
