@@ -12,6 +12,7 @@ from cti.core.calls import Bridge, Calls
 from cti.core.facts import Fact, Quality, StayOutcome
 from cti.core.memory import Memory
 from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
+from cti.core.people import age_of
 
 _UP = 6  # ChannelState
 _DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel is said to run
@@ -120,28 +121,31 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
         calls.end_leg(leg, "", seen.at)
     for call in list(calls.calls.values()):
         calls.end_if_empty(call, seen.at)
+    found: list[ev.ChannelSeen] = []
     own_line = {channel.uniqueid for channel in seen.channels if channel.application in _OWN_LINE}
-    for channel in sorted(seen.channels, key=lambda c: -c.duration):
+    for channel in sorted(seen.channels, key=lambda c: (-c.duration, age_of(c.uniqueid))):
         if channel.uniqueid not in calls.legs:
-            _attach(calls, channel, own_line, seen.at)
+            _attach(calls, channel, seen.at)
+            found.append(channel)
+    for channel in found:
+        first = calls.legs.get(channel.linkedid)
+        if first is not None and not {channel.uniqueid, first.uniqueid} & own_line:
+            # The dials that tied them were not seen; the shared linkedid is the only evidence left.
+            calls.join(first.call, calls.legs[channel.uniqueid].call)
+        calls.show(calls.legs[channel.uniqueid].call)
     _rebuild_bridges(calls, seen)
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
 
 
-def _attach(calls: Calls, channel: ev.ChannelSeen, own_line: set[str], at: float) -> None:
+def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
     leg = calls.add_leg(channel, at - channel.duration)
     leg.call.quality = Quality.GAPPED
     leg.call.attached = True
     leg.dialed = channel.application in _DIALLED
     if leg.dialed and channel.state == _UP:
         leg.answered_at = at
-    first = calls.legs.get(channel.linkedid)
-    if first is not None and not {channel.uniqueid, first.uniqueid} & own_line:
-        # The dials that tied them were not seen; the shared linkedid is the only evidence left.
-        calls.join(first.call, leg.call)
-    calls.show(leg.call)
 
 
 def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:

@@ -119,7 +119,7 @@ class AwayWatch:
             warn_at = max(started, limit - self.rule.warn_before)
             self.episode = AwayEpisode(episode_id, self.pbx, self.agent, now.reason, started, warn_at, limit)
             return [self.episode]
-        if now.reason == episode.reason:
+        if now.reason in {episode.reason, RULE}:  # what the rule did itself is no reason for having left
             return []
         limit = min(episode.limit_at, at + self._limit(now.reason))
         self.episode = replace(

@@ -105,13 +105,38 @@ class Cause(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """What was broken between a fault's begin and its end."""
+    """What was broken between a fault's begin and its end; from `HEADSET` on: reported by hand."""
 
     LINK = "link"
     PBX_RESTART = "pbx_restart"
     OVERFLOW = "overflow"
     DATABASE = "database"
+    DISK = "disk"  # full, or not writable: the database's or the spool's
+    CLOCK = "clock"  # stepped: the PBX's or this machine's
     PUBLISH = "publish"
+    HEADSET = "headset"
+    PHONE = "phone"
+    COMPUTER = "computer"
+    SYSTEM_SLOW = "system_slow"
+    OTHER = "other"
+
+
+class CommandKind(StrEnum):
+    """What the PBX was to do."""
+
+    REMOVE_MEMBER = "remove_member"
+    PAUSE_MEMBER = "pause_member"
+
+
+class CommandOutcome(StrEnum):
+    """How a command ended."""
+
+    VERIFIED = "verified"  # the event that must follow was seen
+    ALREADY_SO = "already_so"  # there was nothing left to do
+    REFUSED = "refused"  # the PBX's answer, or it could not be sent as it is
+    NO_ANSWER = "no_answer"  # no link, or no answer in time: whether it was done is unknown
+    UNVERIFIED = "unverified"  # answered with success, but no event followed in time
+    NOT_WANTED = "not_wanted"  # left over from an earlier process, and no longer called for
 
 
 class RejectReason(StrEnum):
@@ -354,11 +379,54 @@ class Fault:
     began_at: float
     ended_at: float | None = None
     detail: str = ""
+    reported_by: str | None = (
+        None  # who reported it by hand; "" when they gave no name, None: seen by the daemon
+    )
 
     @property
     def key(self) -> FactKey:
         """Identity for idempotent sinks."""
         return ("fault", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notice was brought to somebody, or could not be: who was told of a fault or an incident, and when."""
+
+    id: str  # "<notice>/<channel>"
+    subject: str  # id of the fault, incident or episode that the notice is about
+    pbx: str
+    kind: str  # of the notice
+    channel: str  # webhook
+    at: float  # this machine's clock
+    ok: bool
+    detail: str = ""  # why not
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("delivery", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """A command of ours to the PBX, from being asked for to its outcome; a new try takes the place of the last."""
+
+    id: str  # of the command: the same wish has the same id
+    pbx: str
+    kind: CommandKind
+    agent: str
+    queue: str  # "" for all queues
+    interface: str
+    asked_at: float
+    ended_at: float | None = None
+    outcome: CommandOutcome | None = None  # None while it is under way
+    detail: str = ""  # the PBX's words
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("command", self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +526,8 @@ Fact = (
     | AwayEpisode
     | Incident
     | Fault
+    | Delivery
+    | CommandRecord
     | WorkItem
     | Queue
     | Link

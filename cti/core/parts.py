@@ -341,7 +341,7 @@ class TalkPart:
         if self.holders:
             self.holders.clear()
             self.hold += max(0.0, at - self.held_since)
-        self.ended_at = at
+        self.ended_at = max(at, self.started_at)
 
     def fact(self) -> facts.Talk:
         """The talk as it stands."""

@@ -19,6 +19,12 @@ def device_of_interface(interface: str) -> str:
     return interface
 
 
+def age_of(uniqueid: str) -> tuple[int, int]:
+    """Orders channels made in the same second: `pbx1-1795300825.19` → (1795300825, 19); others come first."""
+    epoch, _dot, serial = uniqueid.rpartition("-")[2].partition(".")
+    return (int(epoch), int(serial)) if epoch.isdecimal() and serial.isdecimal() else (0, 0)
+
+
 class AgentBook(Protocol):
     """Who sits at a device, and in which state."""
 

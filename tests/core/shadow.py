@@ -61,7 +61,7 @@ class Shadow:
 
     def resynced(self, at: float, *, booted_at: float = BOOTED) -> ev.Resynced:
         """What a login at this moment would find."""
-        channels = tuple(self._listed(uniqueid, at) for uniqueid in self._channels)
+        channels = tuple(self._listed(uniqueid, at) for uniqueid in reversed(self._channels))  # newest first
         members = tuple(replace(member, at=at, what="listed") for member in self._members.values())
         waiting = tuple(
             ev.CallerSeen(at, joined.queue, joined.uniqueid, joined.position, float(int(at - joined.at)))

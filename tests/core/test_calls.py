@@ -246,6 +246,22 @@ def test_the_first_dialend_counts(pbx: Dialogue) -> None:
     assert pbx.leg("1.2").dial_status == "NOANSWER"
 
 
+def test_a_phone_dialled_again_while_it_rings_has_not_failed(pbx: Dialogue) -> None:
+    """B1: a half-finished transfer ends the dial with NOANSWER and begins another for the same ringing phone."""
+    pbx.member("11", "PJSIP/11", "q1")
+    s.comes_in(pbx, "1")
+    pbx.rung("1.2", "PJSIP/11", linkedid="1.1")
+    pbx.dial("1.1", "1.2", "PJSIP/11")
+    pbx.wait(3)
+    pbx.dial_end("1.1", "1.2", "NOANSWER")
+    pbx.dial("1.1", "1.2", "PJSIP/11")
+    pbx.wait(3)
+    pbx.dial_end("1.1", "1.2", "ANSWER")
+    pbx.enter("b", "1.2", "1.1")
+    assert pbx.attempt("1.2").outcome is AttemptOutcome.ANSWERED
+    assert [state.state for state in pbx.states("11")] == [State.AVAILABLE, State.RINGING, State.ON_CALL]
+
+
 def test_answered_without_a_bridge_is_not_talk(pbx: Dialogue) -> None:
     """B1: a mobile that picks up but presses nothing took no call."""
     s.comes_in(pbx, "1")
