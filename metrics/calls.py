@@ -24,7 +24,11 @@ from metrics.series import Names, Once, Tally, closed
 _MOST_LIVE = 20_000  # calls remembered as alive; the oldest gives way
 _TRANSFERS = ("blind", "attended", "half_finished")
 _WORK_KINDS = ("after_hours_call",)
-_OURS = ("", FaultKind.DATABASE)  # a fault of the daemon itself belongs to no PBX
+_OURS = (
+    FaultKind.DATABASE,
+    FaultKind.DISK,
+    FaultKind.CLOCK,
+)  # a fault of the daemon itself belongs to no PBX
 
 
 class CallSeries:
@@ -115,7 +119,8 @@ class HealthSeries:
         self._checked = Tally()
         self._mismatches = Tally()
         self._bad_lines = Tally()
-        self._faults.know(*_OURS)
+        for kind in _OURS:
+            self._faults.know("", kind)
 
     def know(self, pbx: str) -> None:
         """Let the PBX's series exist at 0."""
@@ -172,7 +177,8 @@ class HealthSeries:
 
     def _open_faults(self, pbxs: Iterable[str]) -> Tally:
         tally = Tally()
-        tally.know(*_OURS)
+        for kind in _OURS:
+            tally.know("", kind)
         for pbx in pbxs:
             for kind in FaultKind:
                 tally.know(pbx, kind)

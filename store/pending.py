@@ -9,6 +9,8 @@ from cti.core.facts import (
     Attempt,
     AwayEpisode,
     Call,
+    CommandRecord,
+    Delivery,
     Fact,
     FactKey,
     Fault,
@@ -20,7 +22,7 @@ from cti.core.facts import (
     WorkItem,
 )
 
-KEPT: tuple[type[Any], ...] = (Incident, Fault, WorkItem, AwayEpisode)
+KEPT: tuple[type[Any], ...] = (Incident, Fault, WorkItem, AwayEpisode, Delivery, CommandRecord)
 """Never dropped: no book of the PBX could give them back."""
 
 _ENDS: dict[type[Any], str] = {

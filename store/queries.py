@@ -5,7 +5,7 @@ Every read is one transaction of its own on a connection that cannot write. Inte
 `store.reading` for what `cursor` and `limit` are and raise. Anything may raise StoreError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from cti.core.facts import (
     Attempt,
     AwayEpisode,
     Call,
+    CommandRecord,
+    Delivery,
     Direction,
     Disposition,
     Fault,
@@ -232,6 +234,33 @@ class Queries:
         if ended is not None:
             conditions.append(c.ended_at.is_not(None) if ended else c.ended_at.is_(None))
         return await self._facts(Fault, conditions, (c.began_at, c.id), cursor, limit)
+
+    async def fault(self, fault_id: str) -> Fault | None:
+        """One fault; None when it is not known."""
+        found = await self._all(Fault, select_facts(Fault).where(tables.faults.c.id == fault_id))
+        return found[0] if found else None
+
+    async def open_faults(self) -> tuple[Fault, ...]:
+        """Every fault that goes on, of every PBX and of the daemon itself, oldest first."""
+        c = tables.faults.c
+        return await self._all(
+            Fault, select_facts(Fault).where(c.ended_at.is_(None)).order_by(c.began_at, c.id)
+        )
+
+    async def deliveries(self, subjects: Iterable[str]) -> Mapping[str, tuple[Delivery, ...]]:
+        """Who was told, by the id of what it was about, in order of time; an id nobody was told of is missing."""
+        c = tables.deliveries.c
+        statement = select_facts(Delivery).where(c.subject.in_(list(subjects))).order_by(c.at, c.id)
+        told: dict[str, tuple[Delivery, ...]] = {}
+        for delivery in await self._all(Delivery, statement):
+            told[delivery.subject] = (*told.get(delivery.subject, ()), delivery)
+        return told
+
+    async def open_commands(self, pbx: str) -> tuple[CommandRecord, ...]:
+        """Commands of one PBX that have no outcome yet, oldest first."""
+        c = tables.commands.c
+        statement = select_facts(CommandRecord).where(c.pbx == pbx, c.ended_at.is_(None))
+        return await self._all(CommandRecord, statement.order_by(c.asked_at, c.id))
 
     async def work_items(
         self,

@@ -259,6 +259,7 @@ faults = _table(
     _instant("began_at"),
     _instant("ended_at", null=True),
     _text("detail"),
+    _text("reported_by", null=True),
 )
 Index(None, faults.c.began_at, faults.c.id)
 Index(
@@ -266,6 +267,39 @@ Index(
     faults.c.pbx,
     sqlite_where=faults.c.ended_at.is_(None),
     postgresql_where=faults.c.ended_at.is_(None),
+)
+
+deliveries = _table(
+    "deliveries",
+    _id(),
+    _text("subject"),
+    _text("pbx"),
+    _text("kind"),
+    _text("channel"),
+    _instant("at"),
+    Column("ok", Boolean, nullable=False),
+    _text("detail"),
+)
+Index(None, deliveries.c.subject)
+
+commands = _table(
+    "commands",
+    _id(),
+    _text("pbx"),
+    _text("kind"),
+    _text("agent"),
+    _text("queue"),
+    _text("interface"),
+    _instant("asked_at"),
+    _instant("ended_at", null=True),
+    _text("outcome", null=True),
+    _text("detail"),
+)
+Index(
+    "ix_commands_open",
+    commands.c.pbx,
+    sqlite_where=commands.c.ended_at.is_(None),
+    postgresql_where=commands.c.ended_at.is_(None),
 )
 
 work_items = _table(
@@ -314,6 +348,8 @@ FACT_TABLES: dict[type[facts.Fact], Table] = {
     facts.AwayEpisode: away_episodes,
     facts.Incident: incidents,
     facts.Fault: faults,
+    facts.Delivery: deliveries,
+    facts.CommandRecord: commands,
     facts.WorkItem: work_items,
     facts.Queue: queues,
     facts.Link: links,

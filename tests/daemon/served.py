@@ -92,6 +92,7 @@ def day() -> list[f.Fact]:
         f.AwayEpisode("main-2002-1", "main", "2002", "break", AT + 300, AT + 1080, AT + 1200),
         f.Incident("i1", "main", "away_limit", "2002", AT + 1200, "away for 15 minutes", "logged_out"),
         f.Fault("f1", f.FaultKind.LINK, "main", AT, AT + 5, "connection reset"),
+        f.Delivery("f1/fault_began/webhook", "f1", "main", "fault_began", "webhook", AT + 1, ok=True),
         f.Fault("f2", f.FaultKind.DATABASE, "", AT + 50, None, "disk full"),
         f.WorkItem("main-9.1", "main", "after_hours_call", "main-9.1", "sales", "13900001111", AT, "accepted",
                    "13700002222", AT + 9),

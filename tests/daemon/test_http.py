@@ -83,6 +83,7 @@ class TestNames:
             (f.AwayEpisode, models.AwayEpisode),
             (f.WorkItem, models.WorkItem),
             (f.Fault, models.Fault),
+            (f.Delivery, models.Delivery),
             (f.Incident, models.Incident),
             (roster.Rung, pictures.Rung),
             (roster.Duty, pictures.Duty),

@@ -9,6 +9,9 @@ from cti.core.facts import (
     AwayEpisode,
     Call,
     Cause,
+    CommandKind,
+    CommandRecord,
+    Delivery,
     Direction,
     Fact,
     Fault,
@@ -167,7 +170,11 @@ def one_of_each() -> list[Fact]:
         state(T0),
         episode(),
         incident(),
-        fault(),
+        fault(reported_by="2001"),
+        Delivery(
+            "main-link-1/fault_began/webhook", fault().id, PBX, "fault_began", "webhook", T0 + 2, ok=True
+        ),
+        CommandRecord("c1", PBX, CommandKind.REMOVE_MEMBER, "2001", "sales", "PJSIP/1001", T0),
         work_item(),
         Queue(PBX, "sales", "rrmemory", 5.0, 0),
         Link(PBX, up=True, at=T0, detail="in step"),

@@ -42,6 +42,8 @@ async def test_facts_come_back_as_they_went_in(store: Store) -> None:
         *(await store.queries.away_episodes()).items,
         *(await store.queries.incidents()).items,
         *(await store.queries.faults()).items,
+        *(await store.queries.deliveries([made.fault().id]))[made.fault().id],
+        *await store.queries.open_commands(made.PBX),
         *(await store.queries.work_items()).items,
         *await store.queries.queues(),
     ]

@@ -220,6 +220,26 @@ class Fault(Answer):
     began_at: Instant
     ended_at: Instant | None
     detail: str
+    reported_by: str | None = Field(description="who reported it by hand; null when the daemon saw it itself")
+
+
+class Delivery(Answer):
+    """A notice was brought to somebody, or could not be."""
+
+    id: str
+    subject: str = Field(description="the id of the fault, incident or episode it was about")
+    pbx: str
+    kind: str
+    channel: str
+    at: Instant
+    ok: bool
+    detail: str = Field(description="why it could not be")
+
+
+class FaultReport(Fault):
+    """A fault, and who was told of it."""
+
+    told: list[Delivery] = Field(description="in order of time")
 
 
 class Incident(Answer):

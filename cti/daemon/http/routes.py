@@ -132,7 +132,12 @@ async def work_items(deps: HttpDeps, _path: Mapping[str, str], query: q.WorkItem
 
 async def faults(deps: HttpDeps, _path: Mapping[str, str], query: q.FaultsQuery) -> Any:
     """List faults."""
-    return await deps.queries.faults(ended=_not(query.open), pbx=query.pbx, **query.interval())
+    page = await deps.queries.faults(ended=_not(query.open), pbx=query.pbx, **query.interval())
+    told = await deps.queries.deliveries(fault.id for fault in page.items)
+    return {
+        "items": [asdict(fault) | {"told": told.get(fault.id, ())} for fault in page.items],
+        "next": page.next,
+    }
 
 
 async def incidents(deps: HttpDeps, _path: Mapping[str, str], query: q.IncidentsQuery) -> Any:
@@ -168,7 +173,7 @@ ROUTES: tuple[Route[Any], ...] = (
         "no hotline has this name, or no roster reaches that instant",
     ),
     Route("/api/v1/work-items", "Work items, newest first", q.WorkItemsQuery, m.Page[m.WorkItem], work_items),
-    Route("/api/v1/faults", "Faults, newest first", q.FaultsQuery, m.Page[m.Fault], faults),
+    Route("/api/v1/faults", "Faults, newest first", q.FaultsQuery, m.Page[m.FaultReport], faults),
     Route("/api/v1/incidents", "Incidents, newest first", q.IncidentsQuery, m.Page[m.Incident], incidents),
 )
 
