@@ -195,10 +195,23 @@ def test_a_member_of_the_configuration_file_is_paused_by_the_rule(pbx: Dialogue)
     assert [incident.result for incident in pbx.incidents()] == ["paused"]
     pbx.pause("11", PHONE, "q1", "q2", reason="rule")
     assert (pbx.state("11").reason, pbx.state("11").cause) == ("rule", Cause.RULE)
+    assert pbx.episode("11").reason == "break"
     pbx.commands.clear()
     pbx.wait(3600)
     assert pbx.commands == []
     assert len(pbx.notices("away_limit")) == 1
+
+
+def test_the_incident_names_why_the_agent_left_even_if_the_pause_is_seen_before_its_answer(
+    pbx: Dialogue,
+) -> None:
+    """C3: events and answers come over two connections; what the rule did is never the reason on record."""
+    pbx.wait(LIMIT)
+    pbx.done(pbx.commands[0].id, ok=False, message="Member not dynamic")
+    pbx.pause("11", PHONE, "q1", "q2", reason="rule")
+    pbx.done(pbx.commands[-1].id)
+    (incident,) = pbx.incidents()
+    assert (incident.detail, incident.result) == ("away (break) for 900 s", "paused")
 
 
 def test_a_pause_that_failed_is_tried_again(pbx: Dialogue) -> None:
