@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 HIDDEN = "(not shown)"
@@ -92,7 +91,7 @@ def _explain(detail: ErrorDetails, root: type[BaseModel]) -> Problem:
             cure = 'write secret_file = "path" or secret_env = "NAME"'
             return Problem(f"{key}_file", "", cure, "is missing")
         case "missing":
-            return Problem(key, "", _example(key, _field(root, loc)), "is missing")
+            return Problem(key, "", _example(root, loc), "is missing")
         case "extra_forbidden":
             return _unknown_key(loc, value, root)
         case "literal_error":
@@ -107,7 +106,7 @@ def _wrong_kind(detail: ErrorDetails, root: type[BaseModel]) -> Problem:
     wrong = "must be a table" if table else detail["msg"].removeprefix("Input ")
     # A word where a table with secrets belongs may be the secret itself.
     value = HIDDEN if table and _holds_secrets(table) else shown(detail["input"])
-    return Problem(key, value, _example(key, _field(root, detail["loc"])), wrong[:1].lower() + wrong[1:])
+    return Problem(key, value, _example(root, detail["loc"]), wrong[:1].lower() + wrong[1:])
 
 
 def _unknown_key(loc: tuple[int | str, ...], value: object, root: type[BaseModel]) -> Problem:
@@ -124,23 +123,26 @@ def _holds_secrets(table: type[BaseModel]) -> bool:
     return any("secret" in field or "password" in field for field in table.model_fields)
 
 
-def _example(key: str, field: FieldInfo | None) -> str:
-    examples = (field.examples or []) if field else []
-    if not examples:
-        return "correct it"
-    if isinstance(examples[0], str) and examples[0].startswith("["):
-        return f"add the table {examples[0]}"
-    return f"write for example {key.rpartition('.')[2].partition('[')[0]} = {shown(examples[0])}"
-
-
-def _field(root: type[BaseModel], loc: tuple[int | str, ...]) -> FieldInfo | None:
-    """Find the field at `loc`, or the nearest one above it."""
+def _example(root: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """Say what could stand at `loc`, or at the nearest field above it."""
     for end in range(len(loc), 0, -1):
         table = _model(root, loc[: end - 1])
         field = table.model_fields.get(str(loc[end - 1])) if table else None
         if field is not None:
-            return field
-    return None
+            return _shown_example(str(loc[end - 1]), (field.examples or [None])[0])
+    return "correct it"
+
+
+def _shown_example(name: str, example: object) -> str:
+    if example is None:
+        return "correct it"
+    if isinstance(example, str) and example.startswith("["):
+        return f"add the table {example}"
+    if isinstance(example, dict):
+        return (
+            f"write for example {name} = {{ {', '.join(f'{k} = {shown(v)}' for k, v in example.items())} }}"
+        )
+    return f"write for example {name} = {shown(example)}"
 
 
 def _model(root: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
@@ -152,6 +154,8 @@ def _model(root: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]
             kind = field.annotation if field else None
         elif typing.get_origin(kind) is dict:
             kind = typing.get_args(kind)[1]
+        elif typing.get_origin(kind) is tuple:
+            kind = typing.get_args(kind)[0]
         else:
             return None
         if typing.get_origin(kind) in {typing.Union, types.UnionType}:

@@ -121,7 +121,7 @@ class RotationTable(Table):
     """`[[rotations]]`."""
 
     name: _Name = Field(examples=["week"])
-    starts: date = Field(examples=["2026-01-05, without quotes"])
+    starts: date = Field(examples=[date(2026, 1, 5)])
     people: Annotated[tuple[_Id, ...], Field(strict=False, min_length=1)] = Field(examples=[["2001", "2002"]])
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
     handover: _Minutes = Field(9 * 60, validate_default=False, examples=["09:00"])
@@ -131,8 +131,8 @@ class RotationTable(Table):
 class OverrideTable(Table):
     """`[[overrides]]`."""
 
-    start: datetime = Field(examples=["2026-02-16T09:00:00, without quotes"])
-    end: datetime = Field(examples=["2026-02-20T09:00:00, without quotes"])
+    start: datetime = Field(examples=[datetime.fromisoformat("2026-02-16T09:00:00")])
+    end: datetime = Field(examples=[datetime.fromisoformat("2026-02-20T09:00:00")])
     person: _Id = Field(examples=["2001"])
     hotline: _Name | Literal[""] = ""
     note: str = Field("", max_length=200)
@@ -151,7 +151,7 @@ class OverrideTable(Table):
 class DayTable(Table):
     """`[[calendar]]`."""
 
-    date: _Date = Field(examples=["2027-01-01, without quotes"])
+    date: _Date = Field(examples=[_Date(2027, 1, 1)])
     kind: Literal["workday", "day_off"] = Field(examples=["day_off"])
     official: bool = False
     name: str = Field("", max_length=60)

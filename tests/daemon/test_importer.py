@@ -132,6 +132,7 @@ async def test_every_mistake_is_told_at_once_with_key_value_and_cure(store: Stor
     [[people]]
     id = "20A1"
     name = ""
+    colour = "red"
     [[hotlines]]
     name = "sales line"
     numbers = []
@@ -155,6 +156,7 @@ async def test_every_mistake_is_told_at_once_with_key_value_and_cure(store: Stor
         "color",
         "people[0].id",
         "people[0].name",
+        "people[0].colour",
         "hotlines[0].name",
         "hotlines[0].numbers",
         "hotlines[0].hours.workday.office",
@@ -166,6 +168,8 @@ async def test_every_mistake_is_told_at_once_with_key_value_and_cure(store: Stor
     }
     assert 'did you mean "monday"?' in problems["rotations[0].weekday"][1]
     assert problems["hotlines[0].hours.workday.office"][0] == '"9-18"'
+    assert "known here: id, name, number" in problems["people[0].colour"][1]
+    assert "write for example starts = 2026-01-05" in problems["rotations[0].starts"][1]
 
 
 async def test_every_reference_that_leads_nowhere_is_told_at_once(store: Store, tmp_path: Path) -> None:
