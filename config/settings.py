@@ -6,7 +6,7 @@ never from the text, and never show in a repr or an error.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _ACCOUNTS = ("reader", "actor", "publisher")
+SECRETS = ("database", "notify", "pbx")  # the sections that name secrets
 _SECTIONS = ("database", "http", "log", "away", "service_level", "duty", "notify")
 
 
@@ -72,20 +73,24 @@ class Settings(Table):
         return value
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
+def load(path: Path, environ: Mapping[str, str], needed: Collection[str] = SECRETS) -> Settings:
     """Read the configuration file.
 
     Args:
         path: the TOML file; relative paths inside it start from its directory.
         environ: the environment that `…_env` keys name variables of.
+        needed: sections whose secrets will be used; in the others a variable may be missing here, for often only
+            the daemon has it.
 
     Raises:
         ConfigError: with every problem that was found.
     """
-    return parse(_read(path), path.absolute().parent, environ)
+    return parse(_read(path), path.absolute().parent, environ, needed)
 
 
-def parse(text: dict[str, Any], base: Path, environ: Mapping[str, str]) -> Settings:
+def parse(
+    text: dict[str, Any], base: Path, environ: Mapping[str, str], needed: Collection[str] = SECRETS
+) -> Settings:
     """Turn parsed TOML into settings; `base` is where relative paths start. Raises ConfigError."""
     raw = _copied(text)
     for section in _SECTIONS:
@@ -93,7 +98,7 @@ def parse(text: dict[str, Any], base: Path, environ: Mapping[str, str]) -> Setti
     raw.setdefault("data_dir", "var")
     if isinstance(raw["database"], dict) and isinstance(raw["data_dir"], str):
         raw["database"].setdefault("url", f"{SQLITE}{raw['data_dir']}/cti.sqlite3")
-    secrets = Secrets(base, environ)
+    secrets = Secrets(base, environ, needed)
     _take_secrets(raw, secrets)
     problems = secrets.problems
     try:

@@ -4,7 +4,7 @@ import ipaddress
 import math
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -118,9 +118,10 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Secrets:
     """Takes secrets from where a table says they are, and collects what is wrong with them."""
 
-    def __init__(self, base: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, base: Path, environ: Mapping[str, str], needed: Collection[str]) -> None:
         self._base = base
         self._environ = environ
+        self._needed = needed  # sections; in the others a variable that is not set is no problem
         self.problems: list[Problem] = []
 
     def resolve(self, table: dict[str, Any], name: str, at: tuple[str, ...]) -> None:
@@ -154,6 +155,8 @@ class Secrets:
                 key, HIDDEN, "is not a variable's name", 'write for example "CTI_READER_SECRET"'
             )
         if not self._environ.get(env):
+            if key[0] not in self._needed:
+                return HIDDEN
             return self._problem(
                 key, shown(env), "this environment variable is not set", f"set {env} for the daemon"
             )

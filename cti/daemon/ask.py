@@ -30,7 +30,7 @@ class _Asked:
     """One command's way from options to rows to what is shown."""
 
     def __init__(self, config: Path | None, *, as_json: bool) -> None:
-        self.settings: Settings = settings_of(config)
+        self.settings: Settings = settings_of(config, needed=())
         self.client = Client(self.settings)
         self.zone = ZoneInfo(self.settings.duty.timezone)
         self.now = dt.datetime.now(dt.UTC)

@@ -129,7 +129,7 @@ def import_(
 
     Shows what would change in the database; --apply does it, all or nothing.
     """
-    settings = settings_of(config)
+    settings = settings_of(config, needed=("database",))
     with _store_errors():
         asyncio.run(_import(file, settings, apply=apply, as_json=as_json))
 
@@ -163,7 +163,7 @@ def record(
 
     What is recorded is the raw stream of manager events; `cti replay` plays it.
     """
-    settings = settings_of(config)
+    settings = settings_of(config, needed=("pbx",))
     name = pbx or next(iter(settings.pbx))
     if name not in settings.pbx or (pbx is None and len(settings.pbx) > 1):
         raise typer.BadParameter(f"choose one of: {', '.join(settings.pbx)}", param_hint="--pbx")
@@ -216,7 +216,7 @@ def replay(
     if config is not None:
         from cti.daemon.service import rules_of  # noqa: PLC0415
 
-        settings = settings_of(config)
+        settings = settings_of(config, needed=())
         if pbx not in settings.pbx:
             raise typer.BadParameter(f"choose one of: {', '.join(settings.pbx)}", param_hint="--pbx")
         rules = rules_of(settings, pbx)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from config.problems import ConfigError, Problem
-from config.settings import Settings, load
+from config.settings import SECRETS, Settings, load
 
 PLACES = (Path("cti.toml"), Path("/etc/cti/cti.toml"))
 
@@ -43,9 +44,9 @@ def find(config: Path | None) -> Path:
     raise ConfigError([Problem("--config", "", cure, f"no configuration file is at {places}")])
 
 
-def settings_of(config: Path | None) -> Settings:
-    """Load the configuration file to use. Raises ConfigError."""
-    return load(find(config), os.environ)
+def settings_of(config: Path | None, needed: Collection[str] = SECRETS) -> Settings:
+    """Load the configuration file to use; only these sections' secrets must be at hand. Raises ConfigError."""
+    return load(find(config), os.environ, needed)
 
 
 def console() -> Console:

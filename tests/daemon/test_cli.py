@@ -125,6 +125,13 @@ class TestAsking:
         assert done.returncode == 0, done.stderr
         assert shows in done.stdout
 
+    def test_asking_needs_no_secret_but_the_token(self, config: Path) -> None:
+        """The variables with the PBX's secrets are the daemon's; whoever asks does not have them."""
+        asked = cti("agents", "-c", config, environ={"CTI_TEST_SECRET": ""})
+        assert asked.returncode == 0, asked.stderr
+        checked = cti("check-config", "-c", config, environ={"CTI_TEST_SECRET": ""})
+        assert (checked.returncode, checked.stderr.count("set CTI_TEST_SECRET")) == (2, 3)
+
     @pytest.mark.parametrize("command", ["agents", "queues", "duty", "faults", "calls"])
     def test_json(self, config: Path, command: str) -> None:
         """Every one of them has a form for scripts, and nothing else on the output."""
