@@ -326,16 +326,19 @@ class Dialogue:
 
 def remember(facts: Iterable[Fact]) -> Memory:
     """Calls without an end with all their parts, and what holds for agents, as the store keeps them."""
-    kept = list(facts)
-    living = {c.id: c for c in kept if isinstance(c, Call) and c.ended_at is None and c.merged_into is None}
-    states = {s.agent: s for s in kept if isinstance(s, AgentState)}
+    kept: dict[type[Fact], list[Any]] = {}
+    for fact in facts:
+        kept.setdefault(type(fact), []).append(fact)
+    living = [c for c in kept.get(Call, ()) if c.ended_at is None and c.merged_into is None]
+    ids = {call.id for call in living}
+    states = {state.agent: state for state in kept.get(AgentState, ())}
     return Memory(
-        calls=tuple(living.values()),
-        legs=tuple(f for f in kept if isinstance(f, Leg) and f.call_id in living),
-        stays=tuple(f for f in kept if isinstance(f, QueueStay) and f.call_id in living),
-        attempts=tuple(f for f in kept if isinstance(f, Attempt) and f.call_id in living),
-        talks=tuple(f for f in kept if isinstance(f, Talk) and f.call_id in living),
-        episodes=tuple(f for f in kept if isinstance(f, AwayEpisode) and f.ended_at is None),
+        calls=tuple(living),
+        legs=tuple(leg for leg in kept.get(Leg, ()) if leg.call_id in ids),
+        stays=tuple(stay for stay in kept.get(QueueStay, ()) if stay.call_id in ids),
+        attempts=tuple(attempt for attempt in kept.get(Attempt, ()) if attempt.call_id in ids),
+        talks=tuple(talk for talk in kept.get(Talk, ()) if talk.call_id in ids),
+        episodes=tuple(episode for episode in kept.get(AwayEpisode, ()) if episode.ended_at is None),
         agent_states=tuple(states.values()),
     )
 
