@@ -17,7 +17,7 @@ _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Calls, agents, queues and duty beside an Asterisk PBX.
 
 Every path under /api wants `Authorization: Bearer TOKEN`; the token is in the file `api-token` of the data directory.
-/metrics, /healthz and /readyz want none, for they carry no personal data. Instants are RFC 3339 in UTC, durations
+/metrics, /healthz and /readyz want none: they tell nothing about callers (/metrics names the agents). Instants are RFC 3339 in UTC, durations
 seconds, ratios 0 to 1. Lists come in pages, newest first; `next_cursor` is the cursor of the following page.
 """
 

@@ -13,7 +13,7 @@ from cti.daemon.http.problems import Refused, problem, response
 from store.errors import StoreError
 
 PUBLIC = frozenset({"/metrics", "/healthz", "/readyz"})
-"""Paths without a token: they carry no personal data."""
+"""Paths without a token: they tell nothing about callers. /metrics names the agents, as its readers need it."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
