@@ -531,7 +531,7 @@ class Calls:
     def _bridge_merged(self, e: ev.BridgeMerged) -> None:
         source = self.bridges.get(e.source)
         target = self.bridges.get(e.bridge)
-        if source is None or target is None:
+        if source is None or target is None or source is target:
             return
         for uniqueid in source.members:
             self.legs[uniqueid].bridge = e.bridge

@@ -57,6 +57,16 @@ def test_an_agent_whose_call_turns_out_to_be_anothers_is_free_again() -> None:
     assert (one[0], two[0]) == (State.AVAILABLE, State.ON_CALL)
 
 
+def test_a_bridge_merged_into_itself_stays() -> None:
+    """Who is in it is not left in a bridge that nobody knows."""
+    core = Core("main")
+    for uniqueid in ("1.1", "1.2"):
+        _channel(core, uniqueid)
+        _says(core, "BridgeEnter", Uniqueid=uniqueid, BridgeUniqueid="b", BridgeType="basic")
+    _says(core, "BridgeMerge", ToBridgeUniqueid="b", FromBridgeUniqueid="b")
+    assert core.calls.bridges["b"].members == {"1.1", "1.2"}
+
+
 @pytest.mark.parametrize("stamp", ["1e16", "nan", "inf", "-5", "99999999999999999999"])
 def test_a_timestamp_no_calendar_has_is_unusable(stamp: str) -> None:
     """An instant beyond 2100 or before 1970 is refused by name, instead of breaking whoever dates it."""
