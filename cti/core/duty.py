@@ -17,7 +17,7 @@ _LONGEST = 512  # characters of a mark
 _UNIQUEID = re.compile(r"[A-Za-z0-9_.-]{3,150}")
 _EPOCH = re.compile(r"[0-9]{9,11}(\.[0-9]{1,6})?")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{0,80}")
-_NUMBER = re.compile(r"[0-9+]{0,40}")
+_NUMBER = re.compile(r"[0-9+]{0,80}")  # what Asterisk's channels can hold; our dialplan keeps 40
 
 
 class MarkState(StrEnum):

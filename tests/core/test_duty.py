@@ -73,6 +73,11 @@ def test_no_caller_id_and_an_unmapped_hotline_are_fine() -> None:
     assert (parsed.caller, parsed.hotline, parsed.did) == ("", "4002", "4002")
 
 
+def test_a_caller_with_an_endless_number_gets_a_work_item_too() -> None:
+    """D7: whoever calls chooses their number; no length that a channel can hold may cost the call-back."""
+    assert parse_mark(CALL, mark().replace("13912345678", "+" + "9" * 79)).caller == "+" + "9" * 79
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
@@ -87,6 +92,7 @@ def test_no_caller_id_and_an_unmapped_hotline_are_fine() -> None:
         (CALL, mark(ended="١٧٦٨٢١٢٣٤٥"), RejectReason.BAD_VALUE),
         (CALL, mark(number="1&${SHELL(id)}"), RejectReason.BAD_VALUE),
         (CALL, mark().replace("sales", "a b"), RejectReason.BAD_VALUE),
+        (CALL, mark().replace("4008001234", "4" * 81), RejectReason.BAD_VALUE),
         (CALL, mark().replace("1768212345.125", ""), RejectReason.MISSING_HEADER),
         (CALL, mark() + "x" * 600, RejectReason.TOO_LONG),
         ("a b", mark(), RejectReason.MALFORMED),

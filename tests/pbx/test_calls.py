@@ -209,6 +209,16 @@ async def test_numbers_that_may_not_be_dialled_are_passed_over(pbx: Pbx) -> None
     assert {m["Number"] for m in pbx.phones.ami.find("UserEvent", UserEvent="Phone")} == {FIRST}
 
 
+async def test_a_caller_with_an_endless_number_is_written_down_and_put_through(pbx: Pbx) -> None:
+    """D4, D7: the mark keeps as much of the number as a number can have, and stays readable."""
+    await pbx.phones.set_mobile(FIRST, talk=0.2)
+    await pbx.publish_duty("night", duty_row(now_segment(f"d:{FIRST}")))
+    await pbx.phones.customer_calls("4002", number="1234567890" * 6)
+    ident = await entered(pbx)
+    assert await ended(pbx, ident) == "accepted"
+    assert (await pbx.pending(ident))[4] == "1234567890" * 4
+
+
 @pytest.mark.parametrize(
     "name",
     ['";|&${SHELL(touch INJECTED)}', "${EXTEN},1)&System(x)", "a\\r\\nb`x`"],
