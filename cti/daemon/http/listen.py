@@ -17,6 +17,9 @@ from cti.daemon.http.problems import problem, response
 
 _SHUTDOWN = 5.0  # seconds for requests that are being answered
 _LINGER = 1.0  # seconds for the rest of a body that nobody reads
+_FIRST_REQUEST = 10.0  # seconds in which a new connection must have said what it wants
+_IDLE = 75.0  # seconds between two requests
+_MOST = 400  # connections at once; a process may have few files open, and the PBX and the database need some
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,21 @@ class _Protocol(RequestHandler):
 
     __slots__ = ()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; who says nothing, or says it a byte at a time, does not stay."""
+        super().connection_made(transport)
+        self._loop.call_later(_FIRST_REQUEST, self.end_silent)
+
+    @property
+    def silent(self) -> bool:
+        """Nothing whole was asked yet."""
+        return not self._request_count and not self._force_close
+
+    def end_silent(self) -> None:
+        """End a connection that has not asked for anything."""
+        if self.silent:
+            self.force_close()
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -67,9 +85,14 @@ class _Protocol(RequestHandler):
 
 
 class _Server(web.Server):
-    """Makes our protocol for each connection."""
+    """Makes our protocol for each connection; when there are too many, the oldest that is silent makes room."""
 
     def __call__(self) -> RequestHandler:
+        if len(self._connections) >= _MOST:
+            silent = (one for one in self._connections if isinstance(one, _Protocol) and one.silent)
+            oldest = next(silent, None)
+            if oldest is not None:
+                oldest.end_silent()
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
 
@@ -99,7 +122,9 @@ async def start(app: web.Application, settings: HttpSettings) -> web.AppRunner:
                 "and http.tls_key, or set http.behind_proxy = true when a proxy with TLS stands in front"
             )
     context = _tls(settings)
-    runner = _Runner(app, access_log=None, shutdown_timeout=_SHUTDOWN, lingering_time=_LINGER)
+    runner = _Runner(
+        app, access_log=None, shutdown_timeout=_SHUTDOWN, lingering_time=_LINGER, keepalive_timeout=_IDLE
+    )
     await runner.setup()
     try:
         await _listen(runner, addresses, settings.port, context)
