@@ -13,6 +13,7 @@ from tests.pbx.amiclient import AmiError
 from tests.pbx.phones import PhoneNetwork
 
 PIN = "4711"
+NIGHT = "4002"  # the hotline's number that is always after hours
 AGENTS = {
     "2001": ("王芳", "1001"),
     "2002": ("李娜", "1002"),
@@ -55,7 +56,7 @@ PEOPLE = "\n".join(
             f'[[people]]\nid = "{id_}"\nname = "{name}"\nnumber = "{number}"'
             for id_, (name, number) in DUTY.items()
         ),
-        """
+        f"""
 [[hotlines]]
 name = "sales"
 numbers = ["4001"]
@@ -69,7 +70,7 @@ office = "00:00-24:00"
 
 [[hotlines]]
 name = "night"
-numbers = ["4002"]
+numbers = ["{NIGHT}"]
 supervisor = "3003"
 rotation = "week"
 [hotlines.hours.workday]
@@ -179,7 +180,7 @@ class Floor:
                 self.night_calls += 1
                 number = f"137{self.random.randrange(10**8):08d}"
                 handle = await self.phones.customer_calls(
-                    "4002", self.random.choice(CUSTOMERS), number, patience=14, talk=3
+                    NIGHT, self.random.choice(CUSTOMERS), number, patience=14, talk=3
                 )
                 await handle.ended()
                 await self._pause(0.5, 1.5)

@@ -7,6 +7,7 @@ from cti.core.facts import Call, Direction, Disposition
 from store import open_store
 from store.queries import CallFilter
 from tests.demo.books import Books
+from tests.demo.floor import NIGHT
 from tests.rig import Rig
 
 
@@ -75,7 +76,7 @@ async def summarise(rig: Rig, door: Door, books: Books, pbx: str, until: float |
         abandoned=ended.count(Disposition.ABANDONED),
         agents=found.agents,
         away_incidents=found.incidents_by_kind.get("away_limit", 0),
-        duty_calls=sum(found.work_items_by_result.values()),
+        duty_calls=sum(call.dialed_number == NIGHT for call in inbound),
         duty_accepted=found.work_items_by_result.get("accepted", 0),
         work_items=sum(found.work_items_by_result.values()),
         events_seen=door.seen,
