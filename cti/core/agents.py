@@ -156,6 +156,10 @@ class Agents:
         self._facts, self._commands = [], []
         return facts, commands
 
+    def wants(self, command: str) -> bool:
+        """Whether a command of ours, by its id, is still called for; nobody is logged out in the middle of a call."""
+        return any(agent.watch.wants(command) and not agent.queue_talks for agent in self._agents.values())
+
     def next_deadline(self) -> float | None:
         """When `settle` must be called again even if nothing happens; at times a little early."""
         return None if self._next_due == math.inf else self._next_due

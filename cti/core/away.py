@@ -93,6 +93,11 @@ class AwayWatch:
             return [], [PauseMember(f"{episode.id}/pause", self.pbx, interface, self.agent, RULE)]
         return [], []
 
+    def wants(self, command: str) -> bool:
+        """Whether this command is still called for: its episode was reported, and the agent is not back."""
+        reported = self.episode is not None and self.episode.reported_at is not None
+        return self.owns(command) and reported and self.back_at is None and not self._paused_instead
+
     def owns(self, command: str) -> bool:
         """Whether this command was sent by this watch's open episode."""
         return self.episode is not None and command.startswith(f"{self.episode.id}/")

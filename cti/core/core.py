@@ -54,6 +54,10 @@ class Core:
         """Take the people's names (agent id to name) as the database has them."""
         self.agents.names = dict(names)
 
+    def wants(self, command: Command) -> bool:
+        """Whether a command is still called for; asked right before it is performed, perhaps long after `step`."""
+        return self.agents.wants(command.id)
+
     def next_deadline(self) -> float | None:
         """The PBX time at which a `Tick` is due, or None."""
         return self.agents.next_deadline()
@@ -77,16 +81,18 @@ class Core:
 
     def _link_lost(self, event: ev.LinkLost) -> list[Fact]:
         link = Link(self.pbx, up=False, at=event.at, detail=event.why)
-        if FaultKind.LINK in self._open_faults:
+        kind = FaultKind.OVERFLOW if event.overflow else FaultKind.LINK
+        if kind in self._open_faults:
             return [link]
-        fault = self._open_faults[FaultKind.LINK] = begun(self.pbx, FaultKind.LINK, event.at, event.why)
+        fault = self._open_faults[kind] = begun(self.pbx, kind, event.at, event.why)
         return [link, *told(fault)]
 
     def _resynced(self, event: ev.Resynced) -> list[Fact]:
         facts = self._restarted(event)
-        broken = self._open_faults.pop(FaultKind.LINK, None)
-        if broken is not None:
-            facts += told(ended(broken, event.at))
+        for kind in (FaultKind.LINK, FaultKind.OVERFLOW):
+            broken = self._open_faults.pop(kind, None)
+            if broken is not None:
+                facts += told(ended(broken, event.at))
         facts += [Queue(self.pbx, q.queue, q.strategy, q.wrap_up, q.max_waiting) for q in event.queues]
         facts += attach.resync(self.calls, event)
         facts.append(Link(self.pbx, up=True, at=event.at))

@@ -379,6 +379,7 @@ class LinkLost:
 
     at: float
     why: str
+    overflow: bool = False  # the connection stands; we could not take everything
 
 
 @dataclass(frozen=True, slots=True)

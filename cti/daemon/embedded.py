@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 from cti.core.wire import Framer, decode
@@ -36,6 +36,7 @@ class EmbeddedPbx:
         refuse_logins: answer every login with "Authentication failed".
         silent: a black hole: nothing is answered or sent, connections stay open.
         unanswered: names of actions that never get an answer; `refused`: name of an action to its error message.
+        follow: the events that an action leads to, sent once it was answered with success.
         played: set when the recording has been played to its end.
     """
 
@@ -55,6 +56,7 @@ class EmbeddedPbx:
         self.refuse_logins = False
         self.silent = False
         self.unanswered: set[str] = set()
+        self.follow: Callable[[Mapping[str, str]], Iterable[Mapping[str, str]]] = lambda _action: ()
         self.played = asyncio.Event()
         self._speed = speed
         self._secrets = secrets
@@ -178,7 +180,11 @@ class _Session(asyncio.Protocol):
         else:
             self._pbx.actions.append(action)
             if action.get("Action") not in self._pbx.unanswered:
-                self._reply(action, self._pbx.answers.to(action))
+                frames = self._pbx.answers.to(action)
+                self._reply(action, frames)
+                if frames and frames[0].startswith(b"Response: Success"):
+                    for event in self._pbx.follow(action):
+                        self._pbx.send(event)
 
     def _login(self, action: dict[str, str]) -> None:
         if not self._pbx.known(action.get("Username", ""), action.get("Key", "")):

@@ -47,3 +47,7 @@ class PublishError(CtiError):
 
 class RecordingError(CtiError):
     """A recording cannot be written or read."""
+
+
+class SpoolError(CtiError):
+    """The spool cannot be used: its directory cannot be written, or another daemon has it."""

@@ -16,7 +16,17 @@ import structlog
 
 from cti.core.commands import Command
 from cti.core.core import Core, Outcome
-from cti.core.events import AgentSaid, DutySaid, Event, Resynced, Tick, Unusable, parse
+from cti.core.events import (
+    AgentSaid,
+    DutySaid,
+    Event,
+    MemberRemoved,
+    MemberSeen,
+    Resynced,
+    Tick,
+    Unusable,
+    parse,
+)
 from cti.core.facts import Fact, Rejected
 from cti.daemon.inbox import Arrival, Inbox
 
@@ -24,6 +34,7 @@ Take = Callable[[Sequence[Fact]], None]
 Act = Callable[[Iterable[Command]], None]
 
 _MOST_TICKS = 50  # between two events; a leap of the PBX's clock must not tick through the years
+_HEARD = (Resynced, DutySaid, AgentSaid, MemberSeen, MemberRemoved)  # what `on_event` is told of
 _LOGGED_REJECTS = 100  # of a process; the counters go on
 
 log = structlog.get_logger(__name__)
@@ -53,7 +64,7 @@ class Pump:
         self.figures = PumpFigures()
         self._sinks = sinks
         self._act = act
-        self._on_event = on_event  # told of events that wake other tasks: Resynced, DutySaid, AgentSaid
+        self._on_event = on_event  # told of events that wake other tasks, or verify a command
         self._pbx_at: float | None = None
         self._mono = 0.0
 
@@ -100,7 +111,7 @@ class Pump:
         outcome = self._guarded(event)
         if due:
             outcome = Outcome([*_facts(due), *outcome.facts], [*_commands(due), *outcome.commands])
-        if isinstance(event, Resynced | DutySaid | AgentSaid):
+        if isinstance(event, _HEARD):
             self._on_event(event)
         return outcome
 

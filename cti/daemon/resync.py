@@ -221,7 +221,7 @@ class Stream:
         self.missed += lost
         self._held = []
         self._told_down = True
-        self._put(Arrival(self.pbx, at, mono, LinkLost(at + self.clock, why)))
+        self._put(Arrival(self.pbx, at, mono, LinkLost(at + self.clock, why, overflow=True)))
         self._ask_again()
 
     def _ask_again(self) -> None:
