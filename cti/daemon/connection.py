@@ -97,6 +97,13 @@ class Connection:
                 await asyncio.sleep(self._delay(failures))
                 failures += 1
 
+    @property
+    def trouble(self) -> str:
+        """Why what this connection tells is not complete now, "" when it is."""
+        if not self.status.up:
+            return self.status.last_error or "not yet connected"
+        return "" if self.in_step.is_set() else "events were lost; the PBX is being asked what lives on it"
+
     def _delay(self, failures: int) -> float:
         delay = min(self._timing.longest_delay, self._timing.first_delay * 2.0 ** min(failures, 16))
         return delay * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret

@@ -67,9 +67,6 @@ def _store_check(service: "Service") -> Check:
 
 def _room_checks(room: "Room") -> Iterator[Check]:
     for role, link in room.pbx.links.items():
-        status = link.status
-        yield Check(
-            f"{room.name}.{role}", status.up, "" if status.up else status.last_error or "not yet connected"
-        )
+        yield Check(f"{room.name}.{role}", not link.trouble, link.trouble)
     state = room.publisher.status
     yield Check(f"{room.name}.roster", state.state is not PublishState.NEVER, state.error)

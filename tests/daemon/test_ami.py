@@ -230,12 +230,14 @@ async def test_an_overflow_is_gapped_and_mended() -> None:
             pbx.send(HANGUP)
         await until(lambda: cti.inbox.dropped > 0)
         assert not cti.links["reader"].in_step.is_set()
+        assert "events were lost" in cti.links["reader"].trouble, "readiness turns red"
         got = await whats(cti, lambda got: kinds(got).count("Resynced") == 2)
         assert kinds(got)[0] == "Resynced"
         assert kinds(got).count("LinkLost") == 1
         assert cti.inbox.dropped + cti.stream.missed >= 400
         async with asyncio.timeout(5):
             await cti.up()
+        assert not cti.links["reader"].trouble
 
 
 async def test_hostile_bytes_do_not_end_the_connection() -> None:
