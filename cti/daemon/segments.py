@@ -1,6 +1,6 @@
 """The spool's files: lines with checksums, in numbered segments; every function here blocks, and runs in one thread.
 
-A line is `<crc32 of the JSON, 8 hex digits> <JSON>`, the JSON one fact: `{"kind": "Incident", …fields}`. A line that was
+A line is `<crc32 of the JSON, 8 hex digits> <JSON>`, the JSON one fact: `["Incident", {…fields}]`. A line that was
 cut short by a death (never acknowledged) is passed over; a line that was damaged later is counted, and its segment is
 kept as `NAME.damaged` when it would be deleted, for a person to look at.
 """
@@ -27,19 +27,17 @@ _CRC = 8  # hex digits
 
 def encode(fact: Fact) -> bytes:
     """One line, its end included."""
-    text = json.dumps(
-        {"kind": type(fact).__name__, **asdict(fact)}, ensure_ascii=True, separators=(",", ":")
-    ).encode()
+    text = json.dumps([type(fact).__name__, asdict(fact)], ensure_ascii=True, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def decode(line: bytes) -> Fact:
     """The fact of a line without its end. Raises ValueError: it is damaged, or of a kind nobody knows."""
-    checksum, text = line[:_CRC], line[_CRC + 1 :]
-    if checksum != b"%08x" % zlib.crc32(text):
+    text = line[_CRC + 1 :]
+    if line[: _CRC + 1] != b"%08x " % zlib.crc32(text):
         raise ValueError("the checksum is not that of the line")
-    values = json.loads(text)
-    make = _MAKERS.get(values.pop("kind"))
+    kind, values = json.loads(text)
+    make = _MAKERS.get(kind)
     if make is None:
         raise ValueError("of a kind that is not known here")
     fact: Fact = make(values)
@@ -139,7 +137,7 @@ class Segments:
         for line in lines:
             try:
                 fact = decode(line)
-            except (ValueError, KeyError, AttributeError):
+            except (ValueError, TypeError, AttributeError):
                 found.damaged += 1
                 self._damaged.add(path)
                 continue
