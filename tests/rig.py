@@ -44,6 +44,7 @@ class Rig:
         settings: str = "",
         pbx_settings: str = "",
         books: tuple[Path, Path] | None = None,
+        program: tuple[str, ...] = ("cti.daemon",),
     ) -> None:
         self.directory = directory
         self.ami_port = ami_port
@@ -53,6 +54,7 @@ class Rig:
         self.log_path = directory / "daemon.log"
         self.lines: list[Line] = []
         self._settings, self._pbx_settings, self._books = settings, pbx_settings, books
+        self._program = program  # module, and arguments before the command
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -122,7 +124,7 @@ class Rig:
         """Start the daemon; with `ready` wait until it is in step with its PBX and answers requests."""
         since = len(self.lines)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cti.daemon", "run", "--config", str(self.config),
+            sys.executable, "-m", *self._program, "run", "--config", str(self.config),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"}, limit=1 << 20, start_new_session=True,
         )  # fmt: skip

@@ -72,8 +72,7 @@ class Pipeline:
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-        while self.inbox.depth:
-            await asyncio.sleep(0)
+        await self.inbox.room()
         await asyncio.sleep(0)
         running.cancel()
         await self.store.writer.committed()
@@ -126,6 +125,7 @@ def speed(path: Path, rounds: int = _ROUNDS) -> dict[str, float]:
         theirs.append(_panoramisk(data))
         ours.append(asyncio.run(_pipeline(data)))
     return {
+        "rounds": rounds,
         "events": events,
         "bytes": len(data),
         "pipeline": events / min(wall for wall, _ in ours),
@@ -171,14 +171,13 @@ async def _memory(path: Path, calls: int, live: int) -> dict[str, float]:
         async with await open_store(f"sqlite+aiosqlite:///{directory}/cti.sqlite3") as store:
             pipeline, again = Pipeline(store), Again(path)
             await pipeline.play(_reads(again.data))
-            done, marks = again.calls, iter((calls // 2, calls))
-            mark, hour = next(marks), 0
-            while mark is not None:
-                hour += 1
-                await pipeline.play(_reads(again.shifted(hour * 3600)))
-                done += again.calls
-                if done >= mark:
-                    found[f"rss_at_{mark}"], mark = rss_bytes(), next(marks, None)
+            done, hour = again.calls, 0
+            for mark in (calls // 2, calls):
+                while done < mark:
+                    hour += 1
+                    await pipeline.play(_reads(again.shifted(hour * 3600)))
+                    done += again.calls
+                found[f"rss_at_{mark}"] = rss_bytes()
             gc.collect()
             before, opened, alive = rss_bytes(), 0, len(pipeline.core.calls.calls)
             while opened < live:
@@ -186,7 +185,12 @@ async def _memory(path: Path, calls: int, live: int) -> dict[str, float]:
                 await pipeline.play(_reads(again.shifted(hour * 3600, ends=False)))
                 opened = len(pipeline.core.calls.calls) - alive
             gc.collect()
-            found |= {"calls": done, "leaked": alive, "live": opened, "per_live": (rss_bytes() - before) / opened}
+            found |= {
+                "calls": done,
+                "leaked": alive,
+                "live": opened,
+                "per_live": (rss_bytes() - before) / opened,
+            }
     return found
 
 
