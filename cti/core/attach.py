@@ -11,7 +11,7 @@ from cti.core import facts
 from cti.core.calls import Bridge, Calls
 from cti.core.facts import Fact, Quality, StayOutcome
 from cti.core.memory import Memory
-from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
+from cti.core.parts import AttemptPart, CallPart, LegPart, Part, StayPart, TalkPart
 from cti.core.people import age_of
 
 _UP = 6  # ChannelState
@@ -113,6 +113,7 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     for call in calls.calls.values():
         call.quality = Quality.GAPPED
         calls.touch(call)
+        _tell_open_parts(calls, call)
         for stay in call.stays:
             waits = (stay.uniqueid, stay.queue) in waiting  # and will be seen to leave
             stay.unseen_until = seen.at if waits else math.inf
@@ -137,6 +138,15 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
+
+
+def _tell_open_parts(calls: Calls, call: CallPart) -> None:
+    """After a restart nobody who listens knows who waits, rings and talks."""
+    waiting: list[Part] = [stay for stay in call.stays if stay.outcome is None]
+    ringing: list[Part] = [attempt for attempt in call.attempts if attempt.outcome is None]
+    talking: list[Part] = [talk for talk in call.talks if talk.ended_at is None]
+    for part in waiting + ringing + talking:
+        calls.touch(part)
 
 
 def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:

@@ -125,6 +125,22 @@ def test_attached_at_every_event(name: str) -> None:
         assert len({leg.call_id for leg in pbx.all(Leg)}) == 1
 
 
+@pytest.mark.parametrize("name", s.ALL)
+def test_who_waits_rings_and_talks_is_told_again(name: str) -> None:
+    """F3: a live picture that begins with the restarted daemon knows every part that was open before."""
+    events = s.script(s.ALL[name], "1")
+    for after in range(begins(events), len(events)):
+        first = Dialogue()
+        first.say_all(events[:after])
+        at, memory = events[after - 1].at, first.memory()
+        told = Dialogue(memory=memory, at=at).say(Shadow(events[:after]).resynced(at + 0.0002))
+        keys = {fact.key for fact in told}
+        expected = {stay.key for stay in memory.stays if stay.outcome is None}
+        expected |= {attempt.key for attempt in memory.attempts if attempt.outcome is None}
+        expected |= {talk.key for talk in memory.talks if talk.ended_at is None}
+        assert expected <= keys, after
+
+
 def test_what_was_missed_in_the_gap_is_unknown() -> None:
     """B3: the call ended while nobody listened; it ended at the latest when the list was made."""
     pbx = Dialogue()
