@@ -164,17 +164,17 @@ def parse_cdr_line(
     if columns is None or len(fields) > len(columns):
         return BadLine(line[:_SHOWN], "no known column layout")
     named = dict(zip(columns, fields, strict=False))
-    start, end = _instant(named.get("start", ""), timezone), _instant(named.get("end", ""), timezone)
+    start, end = instant(named.get("start", ""), timezone), instant(named.get("end", ""), timezone)
     if start is None or end is None or not _UNIQUEID.fullmatch(named.get("uniqueid", "")):
         return BadLine(line[:_SHOWN], "no start, end or uniqueid")
-    return _cdr(named, start, _instant(named.get("answer", ""), timezone), end, line)
+    return _cdr(named, start, instant(named.get("answer", ""), timezone), end, line)
 
 
 def _layout(fields: Sequence[str]) -> Sequence[str] | None:
     master, custom = (fields[at] if at < len(fields) else "" for at in _START)
-    if len(fields) == len(CUSTOM_COLUMNS) and _instant(custom, UTC) is not None:
+    if len(fields) == len(CUSTOM_COLUMNS) and instant(custom, UTC) is not None:
         return CUSTOM_COLUMNS
-    if len(fields) >= _MASTER_LEAST and _instant(master, UTC) is not None:
+    if len(fields) >= _MASTER_LEAST and instant(master, UTC) is not None:
         return MASTER_COLUMNS
     return None
 
@@ -210,7 +210,7 @@ def _cdr(named: Mapping[str, str], start: float, answer: float | None, end: floa
     )
 
 
-def _instant(text: str, timezone: tzinfo) -> float | None:
+def instant(text: str, timezone: tzinfo) -> float | None:
     """An epoch, or `YYYY-MM-DD HH:MM:SS` in the given time zone; None when empty, zero or neither."""
     if _DATE.fullmatch(text):
         try:

@@ -25,6 +25,9 @@ class QueuePass:
     book_talk: float | None = None
     ended_by: str = ""  # caller, agent, transfer, or "" (nobody answered)
     cut: bool = False  # the PBX stopped before the pass ended
+    position: int | None = None  # on entering
+    connected_at: float | None = None
+    member_channel: str = ""  # uniqueid of the channel that was connected
     lines: tuple[str, ...] = ()
 
 
@@ -33,7 +36,12 @@ _Change = Callable[[QueuePass, QueueRow], QueuePass]
 
 def _connect(stay: QueuePass, row: QueueRow) -> QueuePass:
     return replace(
-        stay, outcome=StayOutcome.ANSWERED, agent=row.member or None, book_wait=figure(row.data, 0)
+        stay,
+        outcome=StayOutcome.ANSWERED,
+        agent=row.member or None,
+        book_wait=figure(row.data, 0),
+        connected_at=row.at,
+        member_channel=row.data[1] if len(row.data) > 1 else "",
     )
 
 
@@ -82,7 +90,17 @@ def passes(rows: Iterable[QueueRow]) -> tuple[QueuePass, ...]:
         elif row.verb == "ENTERQUEUE":
             count[who] = count.get(who, 0) + 1
             open_at[who] = len(found)
-            found.append(QueuePass(row.callid, row.queue, count[who], row.at, lines=(row.raw,)))
+            position = figure(row.data, 2)
+            found.append(
+                QueuePass(
+                    row.callid,
+                    row.queue,
+                    count[who],
+                    row.at,
+                    lines=(row.raw,),
+                    position=None if position is None else int(position),
+                )
+            )
         elif row.verb in _PASS_BY_VERB and who in open_at:
             index = open_at[who]
             changed = _PASS_BY_VERB[row.verb](found[index], row)

@@ -1,0 +1,103 @@
+"""CEL, the PBX's most exact book: one row for each thing that happened to a channel, with microseconds.
+
+CSV as `cel_custom` writes it, with the shipped mapping (asterisk-dialplan/cdr-cel-cti.example.conf) or with the one of
+Asterisk's own sample.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+
+from cti.core.books import BadLine, instant
+
+_LONGEST = 8_000  # characters of a line
+_SHOWN = 500  # characters of a bad line that are kept
+_EVENT = re.compile(r"[A-Z_]{3,40}")
+_UNIQUEID = re.compile(r"[\w.@:-]{1,150}")
+
+SHIPPED_COLUMNS = (
+    "event", "at", "linkedid", "uniqueid", "channel", "peer", "number", "name", "exten", "context",
+    "app", "appdata", "accountcode", "userfield", "extra",
+)  # fmt: skip
+"""The shipped mapping of cel_custom."""
+
+SAMPLE_COLUMNS = (
+    "event", "at", "name", "number", "ani", "rdnis", "dnid", "exten", "context", "channel", "app", "appdata",
+    "amaflags", "accountcode", "uniqueid", "linkedid", "peer", "userfield", "userdeftype", "extra",
+)  # fmt: skip
+"""Asterisk's own sample of cel_custom."""
+
+
+@dataclass(frozen=True, slots=True)
+class CelRow:
+    """One row of CEL."""
+
+    at: float  # epoch
+    event: str  # CHAN_START, ANSWER, BRIDGE_ENTER …
+    linkedid: str
+    uniqueid: str
+    channel: str
+    peer: str
+    number: str
+    name: str
+    exten: str
+    context: str
+    app: str
+    appdata: str
+    extra: Mapping[str, str | int]  # {} where the event has none
+    raw: str
+
+
+def parse_cel_line(line: str, timezone: tzinfo = UTC) -> CelRow | BadLine:
+    """Read one row, without its line end; the two layouts are told apart by how many columns there are."""
+    if len(line) > _LONGEST:
+        return BadLine(line[:_SHOWN], "too long")
+    try:
+        [fields] = csv.reader([line], strict=True)
+    except (csv.Error, ValueError):
+        return BadLine(line[:_SHOWN], "not one CSV row")
+    columns = next((c for c in (SHIPPED_COLUMNS, SAMPLE_COLUMNS) if len(c) == len(fields)), None)
+    if columns is None:
+        return BadLine(line[:_SHOWN], "no known column layout")
+    named = dict(zip(columns, fields, strict=True))
+    at = instant(named["at"], timezone)
+    if at is None or not _EVENT.fullmatch(named["event"]) or not _UNIQUEID.fullmatch(named["uniqueid"]):
+        return BadLine(line[:_SHOWN], "no event, instant or uniqueid")
+    return CelRow(
+        at=at,
+        event=named["event"],
+        linkedid=named["linkedid"],
+        uniqueid=named["uniqueid"],
+        channel=named["channel"],
+        peer=named["peer"],
+        number=named["number"],
+        name=named["name"],
+        exten=named["exten"],
+        context=named["context"],
+        app=named["app"],
+        appdata=named["appdata"],
+        extra=_extra(named["extra"]),
+        raw=line,
+    )
+
+
+def _extra(text: str) -> Mapping[str, str | int]:
+    """The JSON of some events; what is not an object of plain values is passed over, the row is still worth having."""
+    try:
+        found = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(key): value for key, value in found.items() if isinstance(value, str | int)}
+
+
+def channels_of(rows: Sequence[CelRow]) -> Mapping[str, list[CelRow]]:
+    """The rows of each channel, by uniqueid, in the book's order."""
+    found: dict[str, list[CelRow]] = {}
+    for row in rows:
+        found.setdefault(row.uniqueid, []).append(row)
+    return found

@@ -1,0 +1,447 @@
+"""The books told again as the events that AMI would have sent, for the same machine that follows the live stream.
+
+So a call that nobody saw gets the record, the ids and the outcome that it would have got, and there is one meaning of
+every word. CEL carries the channels and bridges, queue_log the queues. What CEL does not have is put together:
+
+* A dial: a channel whose linkedid is another's was rung by whichever channel of that linkedid runs Dial or Queue then.
+* How a ringing ended: the cause of its channel, and what became of the one that rang it.
+* Who hung up: `hangupsource`; the request is told as that channel leaves its bridge, when AMI tells it.
+
+Instants of queue_log are whole seconds: where CEL saw the same thing happen, its instant is taken.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from cti.core import events as ev
+from cti.core.books import QueueRow
+from cti.core.cel import CelRow, channels_of
+from cti.core.facts import StayOutcome
+from cti.core.passes import QueuePass, passes
+from cti.core.people import device_of
+from cti.core.seats import Seats, read_seats
+
+_RING, _DOWN = 4, 0  # ChannelState
+_AT_ONCE = 0.1  # s between two signs of one thing
+_STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
+_EARLY = 0.5  # s by which queue_log's second may be late
+_DIALLERS = frozenset({"Dial", "Queue", "FollowMe", "Page"})
+_RUNG = frozenset({"AppDial", "AppQueue"})
+
+_STATUS_BY_CAUSE: Mapping[int, str] = {
+    17: "BUSY",
+    26: "CANCEL",
+    1: "CHANUNAVAIL",
+    3: "CHANUNAVAIL",
+    20: "CHANUNAVAIL",
+    27: "CHANUNAVAIL",
+    34: "CONGESTION",
+    38: "CONGESTION",
+    42: "CONGESTION",
+}
+_QUEUE_STATUS: Mapping[StayOutcome | None, str] = {
+    StayOutcome.TIMEOUT: "TIMEOUT",
+    StayOutcome.EMPTY: "LEAVEEMPTY",
+    StayOutcome.WITHDRAWN: "WITHDRAW",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _App:
+    """One run of Dial or Queue on a channel; instants are epochs, places are row numbers."""
+
+    channel: str  # uniqueid
+    name: str
+    data: str
+    place: int
+    began_at: float
+    end_place: int  # of APP_END; that of the last row when there is none
+    ended_at: float
+
+    def runs_at(self, place: int) -> bool:
+        return self.place < place <= self.end_place
+
+
+def retell(
+    cel: Sequence[CelRow], queue_log: Sequence[QueueRow], seats: Mapping[str, str] | None = None
+) -> list[ev.Event]:
+    """The events of these rows, in order.
+
+    Args:
+        cel: in the book's order; channels whose CHAN_START is not among them, or that of their call's first, are left out.
+        queue_log: in the book's order.
+        seats: device of each agent as far as known beforehand.
+    """
+    return _Teller(cel, queue_log, seats or {}).tell()
+
+
+class _Teller:
+    def __init__(
+        self, cel: Sequence[CelRow], queue_log: Sequence[QueueRow], seats: Mapping[str, str]
+    ) -> None:
+        born = {row.uniqueid: row.linkedid for row in cel if row.event == "CHAN_START"}
+        self.rows = [row for row in cel if born.get(row.uniqueid) in born]
+        self.channels = channels_of(self.rows)
+        self.queue_log = queue_log
+        self.seats = read_seats(queue_log, self.channels, seats)
+        self.passes = [one for one in passes(queue_log) if one.uniqueid in self.channels]
+        self._at = list(accumulate((row.at for row in self.rows), max))
+        self._told: list[tuple[tuple[int, int, int], ev.Event]] = []
+        self._places = {id(row): place for place, row in enumerate(self.rows)}
+        self._apps = self._read_apps()
+        self._originated = {row.uniqueid for row in self.rows if row.app == "AppDial2"}
+        self._diallers: dict[str, _App | None] = {}
+        self._passes_of: dict[str, list[QueuePass]] = {}
+        for one in self.passes:
+            self._passes_of.setdefault(one.uniqueid, []).append(one)
+        self._uid_by_name = {row.channel: row.uniqueid for row in self.rows}
+
+    def tell(self) -> list[ev.Event]:
+        for place, row in enumerate(self.rows):
+            self._tell_row(place, row)
+        self._tell_requests()
+        joined = self._tell_passes()
+        self._tell_turned_away(joined)
+        self._tell_members()
+        return [event for _, event in sorted(self._told, key=lambda told: told[0])]
+
+    def _add(self, place: int, step: int, event: ev.Event) -> None:
+        """An event at a row; `step` orders those of one row."""
+        self._told.append(((place, step, len(self._told)), event))
+
+    def _place_of(self, at: float) -> int:
+        """The last row not later than this."""
+        return bisect_right(self._at, at) - 1
+
+    # -- channels and bridges
+
+    def _tell_row(self, place: int, row: CelRow) -> None:
+        match row.event:
+            case "CHAN_START":
+                self._start(place, row)
+            case "ANSWER":
+                self._answered(place, row)
+            case "BRIDGE_ENTER" | "BRIDGE_EXIT":
+                self._bridge(place, row)
+            case "LOCAL_OPTIMIZE_BEGIN" | "LOCAL_OPTIMIZE":
+                begun = row.event == "LOCAL_OPTIMIZE_BEGIN"
+                self._add(place, 0, ev.LocalOptimized(row.at, row.uniqueid, begun=begun))
+            case "HANGUP":
+                self._hangup(place, row)
+
+    def _start(self, place: int, row: CelRow) -> None:
+        came_in = row.linkedid == row.uniqueid and not row.channel.startswith("Local/")
+        self._add(
+            place,
+            0,
+            ev.ChannelCreated(
+                row.at,
+                row.uniqueid,
+                row.linkedid,
+                row.channel,
+                _RING if came_in and not self._is_originated(row.uniqueid) else _DOWN,
+                row.number,
+                row.name,
+                row.context,
+                row.exten,
+            ),
+        )
+        self._caller_id(row)
+        source = self._dialler(row.uniqueid)
+        place = self._pair_place(row, place)
+        if source is not None:
+            self._dial(place, row, source)
+        elif self._is_dialled(row.uniqueid):
+            number = device_of(row.channel)
+            self._add(place, 2, ev.DialBegan(row.at, "", row.uniqueid, number, ""))
+
+    def _answered(self, place: int, row: CelRow) -> None:
+        if not self._is_dialled(row.uniqueid):
+            return
+        source = self._dialler(row.uniqueid)
+        caller = source.channel if source is not None else ""
+        if source is not None and _asks_first(source):  # the dial ends when they have agreed to take the call
+            rows = self.channels[row.uniqueid]
+            agreed = next((one for one in rows if one.event == "BRIDGE_ENTER"), None)
+            if agreed is None:
+                return
+            place, row = self._places[id(agreed)], agreed
+        self._add(place, -1, ev.DialEnded(row.at, caller, row.uniqueid, "ANSWER", ""))
+
+    def _pair_place(self, row: CelRow, place: int) -> int:
+        """A Local channel is rung when both its halves are there."""
+        other = self._uid_by_name.get(row.channel[:-1] + "2") if row.channel.endswith(";1") else None
+        return place if other is None else max(place, self._places[id(self.channels[other][0])])
+
+    def _caller_id(self, start: CelRow) -> None:
+        """A caller's number or name that the dialplan changed, or that came after the channel."""
+        number, name = start.number, start.name
+        originated = self._is_originated(start.uniqueid)  # these have their caller's before they are rung
+        for row in self.channels[start.uniqueid]:
+            if row.number and (row.number, row.name) != (number, name):
+                number, name = row.number, row.name
+                changed = ev.CallerChanged(row.at, row.uniqueid, number, name)
+                self._add(self._places[id(start if originated else row)], 1 if originated else -1, changed)
+
+    def _dial(self, place: int, row: CelRow, source: _App) -> None:
+        device = device_of(row.channel)
+        if source.name == "Queue":
+            queue = source.data.split(",", 1)[0]
+            member = self.seats.agent_at(device, row.at)
+            self._add(place, 1, ev.MemberCalled(row.at, queue, source.channel, row.uniqueid, member, device))
+        dialled = _dial_string(source.data, device) if source.name == "Dial" else device
+        self._add(place, 2, ev.DialBegan(row.at, source.channel, row.uniqueid, dialled, ""))
+
+    def _is_dialled(self, uniqueid: str) -> bool:
+        return self._is_originated(uniqueid) or self._dialler(uniqueid) is not None
+
+    def _is_originated(self, uniqueid: str) -> bool:
+        return uniqueid in self._originated
+
+    def _dialler(self, uniqueid: str) -> _App | None:
+        """The run of Dial or Queue that rang this channel."""
+        if uniqueid not in self._diallers:
+            self._diallers[uniqueid] = self._find_dialler(uniqueid)
+        return self._diallers[uniqueid]
+
+    def _find_dialler(self, uniqueid: str) -> _App | None:
+        start = self.channels[uniqueid][0]
+        if start.linkedid == uniqueid or start.channel.endswith(";2"):
+            return None
+        place, device = self._places[id(start)], device_of(start.channel)
+        running = [
+            app
+            for app in self._apps.get(start.linkedid, ())
+            if app.runs_at(place) and app.channel != uniqueid
+        ]
+        by_name = [app for app in running if _dial_string(app.data, device)]
+        found = by_name or running
+        return found[-1] if found else None
+
+    def _read_apps(self) -> Mapping[str, list[_App]]:
+        """Every run of Dial and Queue, by linkedid as their channel's birth had it."""
+        found: dict[str, list[_App]] = {}
+        for rows in self.channels.values():
+            for n, row in enumerate(rows):
+                if row.event != "APP_START" or row.app not in _DIALLERS:
+                    continue
+                end = next((r for r in rows[n + 1 :] if r.event in {"APP_END", "CHAN_END"}), rows[-1])
+                app = _App(
+                    row.uniqueid,
+                    row.app,
+                    row.appdata,
+                    self._places[id(row)],
+                    row.at,
+                    self._places[id(end)],
+                    end.at,
+                )
+                found.setdefault(row.linkedid, []).append(app)
+        for apps in found.values():
+            apps.sort(key=lambda app: app.place)
+        return found
+
+    def _bridge(self, place: int, row: CelRow) -> None:
+        bridge = str(row.extra.get("bridge_id", ""))
+        if row.event == "BRIDGE_EXIT":
+            self._add(place, 0, ev.BridgeLeft(row.at, bridge, row.uniqueid))
+            return
+        technology = str(row.extra.get("bridge_technology", ""))
+        kind = "holding" if technology == "holding_bridge" else "base" if row.app == "ConfBridge" else "basic"
+        self._add(place, 0, ev.BridgeEntered(row.at, bridge, row.uniqueid, "", kind, technology, ""))
+
+    # -- endings
+
+    def _hangup(self, place: int, row: CelRow) -> None:
+        cause = int(row.extra.get("hangupcause", 0) or 0)
+        source = self._dialler(row.uniqueid)
+        events = {one.event for one in self.channels[row.uniqueid]}
+        answered = "ANSWER" in events and (
+            source is None or not _asks_first(source) or "BRIDGE_ENTER" in events
+        )
+        if source is not None and not answered:
+            status = self._dial_status(row, cause, source)
+            self._add(place, 1, ev.DialEnded(row.at, source.channel, row.uniqueid, status, ""))
+        self._add(place, 5, ev.ChannelHungUp(row.at, row.uniqueid, cause, ""))
+
+    def _dial_status(self, row: CelRow, cause: int, source: _App) -> str:
+        """DIALSTATUS of a ringing that was not answered."""
+        over = source.ended_at - row.at < _AT_ONCE
+        if source.name == "Queue":
+            if self._queue_cancelled(row, source):
+                return "CANCEL"
+            return "CHANUNAVAIL" if _STATUS_BY_CAUSE.get(cause) == "CHANUNAVAIL" else "NOANSWER"
+        if cause in _STATUS_BY_CAUSE:
+            return _STATUS_BY_CAUSE[cause]
+        last = next((r for r in reversed(self.channels[source.channel]) if r.event == "HANGUP"), None)
+        said = str(last.extra.get("dialstatus", "")) if last is not None and over else ""
+        return "CANCEL" if said in {"ANSWER", "CANCEL"} else said or "NOANSWER"
+
+    def _queue_cancelled(self, row: CelRow, source: _App) -> bool:
+        """Whether the caller left, or another member was quicker."""
+        queue = source.data.split(",", 1)[0]
+        of_caller = [one for one in self._passes_of.get(source.channel, ()) if one.queue == queue]
+        for one in of_caller:
+            answer = self._answer_of(one) if one.outcome is StayOutcome.ANSWERED else None
+            if answer is not None and abs(answer.at - row.at) < _AT_ONCE:
+                return True
+        gave_up = any(one.outcome is StayOutcome.ABANDONED for one in of_caller)
+        return gave_up and source.ended_at - row.at < _AT_ONCE
+
+    def _answer_of(self, one: QueuePass) -> CelRow | None:
+        rows = self.channels.get(one.member_channel, ())
+        return next((row for row in rows if row.event == "ANSWER"), None)
+
+    def _tell_requests(self) -> None:
+        """Who hung up, once for each, as they leave their bridge."""
+        told: set[str] = set()
+        for row in self.rows:
+            name = str(row.extra.get("hangupsource", "")) if row.event == "HANGUP" else ""
+            uniqueid = self._uid_by_name.get(name, "")
+            if not uniqueid or uniqueid in told:
+                continue
+            told.add(uniqueid)
+            exits = [one for one in self.channels[uniqueid] if one.event == "BRIDGE_EXIT"]
+            last = exits[-1] if exits and abs(row.at - exits[-1].at) < _STEPS_OUT else row
+            self._add(self._places[id(last)], -2, ev.HangupRequested(last.at, uniqueid, by_device=True))
+
+    # -- queues
+
+    def _tell_passes(self) -> set[_App]:
+        used: set[_App] = set()
+        for one in self.passes:
+            app = self._app_of(one, used)
+            start = self.channels[one.uniqueid][0]
+            if app is not None:
+                used.add(app)
+                place, at = app.place, app.began_at
+            else:
+                at = max(one.entered_at, start.at)
+                place = max(self._place_of(at), self._places[id(start)])
+            self._add(place, 3, ev.CallerJoined(at, one.queue, one.uniqueid, one.position or 0, ""))
+            if one.outcome is StayOutcome.ANSWERED:
+                self._connected(one, place)
+            elif one.outcome is not None:
+                self._left(one, app, place)
+        return used
+
+    def _app_of(self, one: QueuePass, used: set[_App]) -> _App | None:
+        """The run of Queue that this pass was; nothing else says when within its second it began."""
+        start = self.channels[one.uniqueid][0]
+        fitting = [
+            app
+            for app in self._apps.get(start.linkedid, ())
+            if app.channel == one.uniqueid
+            and app.data.split(",", 1)[0] == one.queue
+            and one.entered_at - _EARLY <= app.began_at < one.entered_at + 1
+            and app not in used
+        ]
+        return fitting[0] if fitting else None
+
+    def _connected(self, one: QueuePass, joined: int) -> None:
+        answer = self._answer_of(one)
+        connected_at = one.connected_at or one.entered_at
+        at = answer.at if answer is not None else connected_at
+        place = self._places[id(answer)] if answer is not None else max(joined, self._place_of(at))
+        rows = self.channels.get(one.member_channel)
+        agent = one.agent or ""
+        device = device_of(rows[0].channel) if rows else self.seats.device_of(agent, at) or agent
+        self._add(place, 3, ev.CallerLeft(at, one.queue, one.uniqueid, ""))
+        self._add(
+            place,
+            4,
+            ev.MemberConnected(
+                at, one.queue, one.uniqueid, one.member_channel, agent, device, one.book_wait or 0.0
+            ),
+        )
+        if one.ended_at is not None and one.book_talk is not None:
+            last = max(self._places[id(rows[-1])] if rows else place, place)
+            self._add(
+                last,
+                9,
+                ev.MemberCompleted(
+                    max(at, one.ended_at),
+                    one.queue,
+                    one.uniqueid,
+                    agent,
+                    device,
+                    one.book_wait or 0.0,
+                    one.book_talk,
+                    one.ended_by,
+                ),
+            )
+
+    def _left(self, one: QueuePass, app: _App | None, joined: int) -> None:
+        ended_at = one.ended_at if one.ended_at is not None else one.entered_at
+        place, at = (app.end_place, app.ended_at) if app is not None else (self._place_of(ended_at), ended_at)
+        place = max(place, joined)
+        abandoned = one.outcome is StayOutcome.ABANDONED
+        if abandoned:
+            self._add(place, -4, ev.HangupRequested(at, one.uniqueid, by_device=False))
+        if one.outcome is not StayOutcome.LEFT_BY_KEY:
+            self._add(place, -1, ev.CallerAbandoned(at, one.queue, one.uniqueid))
+        self._add(place, 0, ev.CallerLeft(at, one.queue, one.uniqueid, _QUEUE_STATUS.get(one.outcome, "")))
+
+    def _tell_turned_away(self, joined: set[_App]) -> None:
+        """A run of Queue without a line in queue_log, on a channel that never got in: full, or nobody there."""
+        waited = {app.channel for app in joined}
+        turned_away = {
+            app.channel
+            for apps in self._apps.values()
+            for app in apps
+            if app.name == "Queue" and app.channel not in waited
+        }
+        for n, (key, event) in enumerate(self._told):
+            if isinstance(event, ev.ChannelHungUp) and event.uniqueid in turned_away:
+                self._told[n] = (key, replace(event, queue_status="JOINEMPTY"))
+
+    # -- members
+
+    def _tell_members(self) -> None:
+        """Logins, logouts and pauses, at their whole seconds."""
+        held: dict[tuple[str, str], tuple[bool, str]] = {}
+        for row in self.queue_log:
+            key = (row.member, row.queue)
+            if row.verb == "REMOVEMEMBER":
+                held.pop(key, None)
+                device = self.seats.device_of(row.member, row.at) or row.member
+                event: ev.Event = ev.MemberRemoved(row.at, row.queue, row.member, device)
+            elif row.verb in {"ADDMEMBER", "PAUSE", "UNPAUSE"}:
+                reason = row.data[0] if row.data and row.verb == "PAUSE" else ""
+                paused = row.verb == "PAUSE" or (row.verb == "ADDMEMBER" and "PAUSED" in row.data)
+                held[key] = paused, reason
+                event = member_seen(row, self.seats, paused=paused, reason=reason)
+            else:
+                continue
+            self._add(self._place_of(row.at), 7, event)
+
+
+def member_seen(row: QueueRow, seats: Seats, *, paused: bool, reason: str) -> ev.MemberSeen:
+    """A member as a line of queue_log shows them; reachable, for that book knows nothing else."""
+    device = seats.device_of(row.member, row.at) or row.member
+    what = "added" if row.verb == "ADDMEMBER" else "changed"
+    return ev.MemberSeen(
+        row.at, what, row.queue, row.member, device, device, "dynamic", paused, reason, 1, 0.0, 0.0, 0.0
+    )
+
+
+def _dial_string(data: str, device: str) -> str:
+    """Which of the things that Dial was told to ring is this device; "" when none is.
+
+    `PJSIP/1003` rings PJSIP/1003, `PJSIP/139@trunk-a` rings PJSIP/trunk-a, `Local/7@q/n` rings Local/7@q.
+    """
+    technology = device.split("/", 1)[0]
+    for target in data.split(",", 1)[0].split("&"):
+        kind, _, rest = target.partition("/")
+        number, _, peer = rest.partition("@")
+        names = {target, f"{kind}/{rest.removesuffix('/n')}", f"{kind}/{peer}", f"{kind}/{number}"}
+        if kind == technology and device in names:
+            return rest
+    return ""
+
+
+def _asks_first(app: _App) -> bool:
+    """Whether Dial runs a subroutine for whoever answers (options U and M), which may refuse the call."""
+    options = app.data.split(",")[2:3]
+    return app.name == "Dial" and bool(options) and ("U(" in options[0] or "M(" in options[0])
