@@ -46,6 +46,10 @@ class QueueSeries:
         self._hold = Tally()
         self._attempts = Tally()
 
+    def use_thresholds(self, thresholds: Mapping[str, float], default: float) -> None:
+        """Thresholds of queues that appear from now on."""
+        self._thresholds, self._default = thresholds, default
+
     def _label(self, pbx: str, queue: str) -> str:
         name = self._names.label(pbx, queue)
         if (pbx, name) not in self._queues:

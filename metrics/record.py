@@ -65,6 +65,13 @@ class Metrics(Collector):
             self._know(pbx)
         registry.register(self)
 
+    def use_service_level(self, thresholds: Mapping[str, float], default: float) -> None:
+        """Go by other thresholds (seconds) for queues that appear from now on.
+
+        A histogram's buckets cannot change while it counts: queues that are known keep theirs until a restart.
+        """
+        self._queues.use_thresholds(thresholds, default)
+
     def _know(self, pbx: str) -> None:
         self._known.add(pbx)
         self._calls.know(pbx)

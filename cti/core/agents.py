@@ -100,6 +100,12 @@ class Agents:
             return None
         return known.told.state, known.told.since, known.told.reason
 
+    def use(self, rules: Rules) -> None:
+        """Go by other thresholds from now on."""
+        self.rules = rules
+        for agent in self._agents.values():
+            agent.watch.rule = rules.away
+
     # -- input
 
     def restore(self, states: Iterable[AgentState], episodes: Iterable[AwayEpisode]) -> None:

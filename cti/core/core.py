@@ -50,6 +50,12 @@ class Core:
             self._open_faults[fault.kind] = fault
         self._remembered_at = memory.latest()
 
+    def use(self, rules: Rules) -> None:
+        """Go by other thresholds from now on; an absence that goes on keeps the limits it began with."""
+        self.rules = rules
+        self.calls.rules = rules
+        self.agents.use(rules)
+
     def know(self, names: Mapping[str, str]) -> None:
         """Take the people's names (agent id to name) as the database has them."""
         self.agents.names = dict(names)

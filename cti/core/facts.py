@@ -394,7 +394,7 @@ class Delivery:
     """A notice was brought to somebody, or could not be: who was told of a fault or an incident, and when."""
 
     id: str  # "<notice>/<channel>"
-    subject: str  # id of the fault, incident or episode that the notice is about
+    subject: str  # id of the fault or away episode that the notice is about
     pbx: str
     kind: str  # of the notice
     channel: str  # webhook

@@ -6,11 +6,27 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cti.daemon.http.deps import Check, Health
+from cti.daemon.inbox import Inbox
 from cti.daemon.publish import PublishState
 from metrics.sources import DoorFigures, DutyFigures, NotifyFigures, Sources, StoreFigures
 
 if TYPE_CHECKING:
     from cti.daemon.service import Room, Service
+
+
+class Progress:
+    """Whether the consumer of an inbox still takes what comes."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._taken = -1
+
+    def made(self) -> bool:
+        """Whether something was taken since the last call, or there was nothing to take."""
+        depth = self._inbox.depth
+        taken = self._inbox.seen - self._inbox.dropped - depth
+        before, self._taken = self._taken, taken
+        return depth == 0 or taken != before
 
 
 def sources(service: "Service") -> Sources:
@@ -51,18 +67,27 @@ def _duty(room: "Room", zone: ZoneInfo) -> DutyFigures:
 
 def health_of(service: "Service") -> Health:
     """Ready means: what is shown is complete. A restart would help only against a bug of ours."""
-    checks = [_store_check(service)]
+    checks = [_store_check(service), _spool_check(service)]
     for room in service.rooms.values():
         checks += _room_checks(room)
+    dead = [room.name for room in service.rooms.values() if room.pumping is not None and room.pumping.done()]
+    pumps = Check("pumps", not dead, f"ended: {', '.join(dead)}; a restart helps" if dead else "")
     bugs = sum(room.pump.figures.bugs for room in service.rooms.values())
     well = Check("bugs", bugs == 0, f"{bugs} events our own code failed on; see the log" if bugs else "")
-    return Health(ok=True, ready=all(check.ok for check in checks), checks=(*checks, well))
+    ready = pumps.ok and all(check.ok for check in checks)
+    return Health(ok=pumps.ok, ready=ready, checks=(*checks, pumps, well))
 
 
 def _store_check(service: "Service") -> Check:
     stats = service.store.writer.stats
     detail = f"{stats.last_error}; {stats.queued} facts wait" if stats.in_trouble else ""
     return Check("database", not stats.in_trouble, detail)
+
+
+def _spool_check(service: "Service") -> Check:
+    stats = service.spool.stats
+    detail = f"{stats.last_error}; {stats.waiting} facts wait in memory" if stats.in_trouble else ""
+    return Check("spool", not stats.in_trouble, detail)
 
 
 def _room_checks(room: "Room") -> Iterator[Check]:

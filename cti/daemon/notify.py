@@ -8,7 +8,8 @@ The request is a POST of JSON `{id, event, pbx, at, agent, text}` (`at` is ISO-8
 
 A delivery counts as taken on any 2xx. Network errors, time-outs, 408, 429 and 5xx are tried again, with growing,
 jittered delay, until the notice is `give_up_after` seconds old; every other answer is final. What is given up is
-logged as an error with its text, and counted. Notices are delivered one at a time, in order.
+logged as an error with its text, and counted. Notices are delivered one at a time, in order. Each delivery, and each that was given up, becomes
+a `Delivery` fact: who was told of what, and when.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ import aiohttp
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from cti.core.facts import Fact, Notice
+from cti.core.facts import Delivery, Fact, Notice
 from cti.daemon.errors import ConfigError
 from metrics.sources import NotifyFigures
 
@@ -90,10 +91,17 @@ class Notifier:
     """
 
     def __init__(
-        self, webhook: Webhook | None, *, size: int = 1_000, now: Callable[[], float] = time.time
+        self,
+        webhook: Webhook | None,
+        *,
+        size: int = 1_000,
+        now: Callable[[], float] = time.time,
+        delivered: Callable[[Delivery], None] = lambda _delivery: None,
     ) -> None:
         self._webhook = webhook
         self._now = now
+        self._delivered = delivered
+        self._changed = asyncio.Event()
         self._queue: asyncio.Queue[tuple[Notice, float]] = asyncio.Queue(size)
         self._told: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
@@ -134,7 +142,13 @@ class Notifier:
     def start(self) -> None:
         """Begin to deliver; needs a running event loop."""
         if self._webhook is not None and self._task is None:
-            self._task = asyncio.create_task(self._deliver_all(self._webhook), name="notify")
+            self._task = asyncio.create_task(self._deliver_all(), name="notify")
+
+    def use(self, webhook: Webhook | None) -> None:
+        """Deliver there from the next notice on; None: nowhere, and what waits is kept until there is a webhook again."""
+        self._webhook = webhook
+        self._changed.set()
+        self.start()
 
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the drain is bounded, not the caller
         """Deliver what waits for at most `timeout` seconds, then stop; what is left is logged."""
@@ -150,14 +164,19 @@ class Notifier:
         if left:
             _log.error("notices_not_delivered", count=left, reason="stopped before the webhook took them")
 
-    async def _deliver_all(self, webhook: Webhook) -> None:
-        timeout = aiohttp.ClientTimeout(total=webhook.timeout)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+    async def _where(self) -> Webhook:
+        while self._webhook is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._webhook
+
+    async def _deliver_all(self) -> None:
+        async with aiohttp.ClientSession() as session:
             while True:
                 notice, since = await self._queue.get()
                 self._busy = 1
                 try:
-                    await self._deliver(session, webhook, notice, since)
+                    await self._deliver(session, await self._where(), notice, since)
                 except Exception:  # noqa: BLE001 - a bug in one delivery must not silence all later ones
                     self._failed += 1
                     _log.exception("notice_failed", notice=notice.id, text=notice.text)
@@ -184,8 +203,16 @@ class Notifier:
         except (_TryAgain, _Refused) as error:
             self._failed += 1
             _log.error("notice_given_up", notice=notice.id, text=notice.text, reason=str(error))
+            self._delivered(self._delivery(notice, str(error)))
         else:
             self._sent += 1
+            self._delivered(self._delivery(notice, ""))
+
+    def _delivery(self, notice: Notice, error: str) -> Delivery:
+        subject = notice.id.rpartition("/")[0] or notice.id
+        return Delivery(
+            f"{notice.id}/webhook", subject, notice.pbx, notice.kind, "webhook", self._now(), not error, error
+        )
 
     def _count_retry(self, state: RetryCallState) -> None:
         self._retries += 1
@@ -204,7 +231,11 @@ class Notifier:
         try:
             # A redirect could lead out of https; the configured address is the only one.
             async with session.post(
-                webhook.url, data=body, headers=headers, allow_redirects=False
+                webhook.url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=webhook.timeout),
             ) as response:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError) as error:

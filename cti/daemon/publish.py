@@ -93,6 +93,10 @@ class Publisher:
         """Run a cycle now: the roster changed, or the PBX is back."""
         self._wake.set()
 
+    def use(self, *, days: int, every: float) -> None:
+        """Publish so many days, so often (seconds), from the next cycle on; wake it to begin now."""
+        self._days, self._every = days, every
+
     async def run(self) -> None:
         """Publish at once and for ever, until cancelled."""
         while True:

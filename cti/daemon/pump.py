@@ -28,6 +28,7 @@ from cti.core.events import (
     parse,
 )
 from cti.core.facts import Fact, Rejected
+from cti.daemon.clock import PbxClock
 from cti.daemon.inbox import Arrival, Inbox
 
 Take = Callable[[Sequence[Fact]], None]
@@ -59,12 +60,15 @@ class Pump:
         act: Act,
         *,
         on_event: Callable[[Event], None] = lambda _event: None,
+        on_step: Callable[[float, float], None] = lambda _at, _seconds: None,
     ) -> None:
         self.core = core
         self.figures = PumpFigures()
         self._sinks = sinks
         self._act = act
         self._on_event = on_event  # told of events that wake other tasks, or verify a command
+        self._on_step = on_step  # told of a step of the PBX's clock: at, and by how many seconds
+        self._clock = PbxClock()
         self._pbx_at: float | None = None
         self._mono = 0.0
 
@@ -106,6 +110,10 @@ class Pump:
         if event is None:
             return None
         self.figures.events += 1
+        if what is not event or type(event) is Resynced:  # what else is made here has a clock of its own
+            step = self._clock.step(event.at, arrival.mono)
+            if step:
+                self._on_step(event.at, step)
         due = self._ticks_before(event.at)
         self._pbx_at, self._mono = event.at, arrival.mono
         outcome = self._guarded(event)

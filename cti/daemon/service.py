@@ -1,10 +1,13 @@
 """The wiring of `cti run`: one room for each PBX, the sinks they share, and an orderly end.
 
-Start: store (migrated) → each core takes up its open business → sinks → doors. End (SIGTERM, SIGINT): doors first,
-then what is in the inboxes is dealt with, then the store and the notices are flushed; nothing taken is lost.
+Start: store (migrated) → what an earlier process left in the spool → each core takes up its open business → sinks →
+doors. SIGHUP: the configuration is read again. End (SIGTERM, SIGINT): doors first, then what is in the inboxes is dealt
+with, then the store and the notices are flushed. Nothing taken is lost: what the database did not take in time is in the
+spool, or in the PBX's books.
 """
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Iterable, Sequence
@@ -16,26 +19,34 @@ from prometheus_client import CollectorRegistry
 from config.settings import Settings
 from cti.core.commands import Command
 from cti.core.core import Core
-from cti.core.events import DutySaid, Event, Resynced
-from cti.core.facts import Fact, Fault, FaultKind
-from cti.core.faults import begun, ended, told
+from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
+from cti.core.facts import CommandRecord, Delivery, Fact, Fault, FaultKind
 from cti.core.rules import AwayRule, Rules
 from cti.daemon import logs, token
 from cti.daemon.act import Actor
 from cti.daemon.ami import ROLES, Pbx
-from cti.daemon.figures import health_of, sources
+from cti.daemon.board import Board
+from cti.daemon.clock import WallClock
+from cti.daemon.figures import Progress, health_of, sources
 from cti.daemon.http import listen, server
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.inbox import Inbox
+from cti.daemon.ledger import Ledger, newest, overlaid
 from cti.daemon.live import Live
 from cti.daemon.notify import Notifier, Webhook
 from cti.daemon.pending import PendingMarks
-from cti.daemon.publish import Publisher
+from cti.daemon.publish import Publisher, PublishState, PublishStatus
 from cti.daemon.pump import Pump, Take
+from cti.daemon.reload import Reloader
+from cti.daemon.spool import Spool
+from cti.daemon.systemd import ServiceManager
 from metrics.record import Metrics
 from routing.model import Roster
 from routing.roster import Duty, resolve
-from store import Store, open_store
+from store import Store, StoreError, open_store
+
+_PUBLISHER_LATE = 30.0  # seconds after the start; then a publisher that cannot log in is a fault
+_STEPS_APART = 60.0  # seconds between two steps of one clock that are both put on record
 
 log = structlog.get_logger(__name__)
 
@@ -56,35 +67,72 @@ class Room:
     def __init__(self, service: "Service", name: str) -> None:
         settings = service.settings
         self.name = name
+        self.board = service.board
         self.core = Core(name, rules_of(settings, name))
         self.inbox = Inbox(settings.pbx[name].inbox_size)
         self.pbx = Pbx(name, settings.pbx[name], self.inbox)
-        self.actor = Actor([self.pbx])
-        self.pump = Pump(self.core, service.sinks, self._act, on_event=self._wake)
+        self.actor = Actor(
+            [self.pbx], record=service.ledger.put, durable=service.ledger.committed, wanted=self.core.wants
+        )
+        self.pump = Pump(
+            self.core, service.sinks, self._act, on_event=self._heard, on_step=self._clock_stepped
+        )
         self.publisher = Publisher(
-            self.pbx, service.roster, days=settings.duty.publish_days, every=settings.duty.publish_every
+            self.pbx,
+            service.roster,
+            days=settings.duty.publish_days,
+            every=settings.duty.publish_every,
+            told=self._published,
         )
         self.marks = PendingMarks(
-            self.pbx, service.store.writer, self._alive, now=self.pbx.now, seen=service.seen_marks
+            self.pbx, service.ledger, self._alive, now=self.pbx.now, seen=service.seen_marks
         )
+        self.progress = Progress(self.inbox)
+        self.pumping: asyncio.Task[None] | None = None
+        self._unpublished = 0  # cycles in a row
+        self._stepped_at = float("-inf")  # time.monotonic()
 
     def _act(self, commands: Iterable[Command]) -> None:
         for command in commands:
             self.actor.perform(command)
 
-    def _wake(self, event: Event) -> None:
-        if isinstance(event, Resynced):
-            self.publisher.wake()
-            self.marks.wake()
-        elif isinstance(event, DutySaid) and event.action in {"entered", "accepted", "ended"}:
-            self.marks.wake()
+    def _heard(self, event: Event) -> None:
+        match event:
+            case Resynced():
+                self.publisher.wake()
+                self.marks.wake()
+                # Once this batch is dealt with, the core has asked for what it still wants.
+                asyncio.get_running_loop().call_soon(self.actor.settle)
+            case DutySaid(action="entered" | "accepted" | "ended"):
+                self.marks.wake()
+            case MemberSeen() | MemberRemoved():
+                self.actor.heard(self.name, event)
+
+    def _published(self, status: PublishStatus) -> None:
+        """What the roster's publishing came to; a link that is down is a fault of its own."""
+        if status.state is PublishState.OK:
+            self._unpublished = 0
+            self.board.end("publisher", {FaultKind.PUBLISH}, self.name)
+            return
+        self._unpublished += 1
+        passing = status.state is PublishState.NO_PBX and (not self.pbx.status.up or self._unpublished == 1)
+        if not passing:
+            self.board.begin(FaultKind.PUBLISH, "publisher", status.error, self.name)
+
+    def _clock_stepped(self, at: float, seconds: float) -> None:
+        if time.monotonic() - self._stepped_at < _STEPS_APART:
+            return
+        self._stepped_at = time.monotonic()
+        self.board.moment(FaultKind.CLOCK, f"the clock of {self.name} was put {_by(seconds)}", self.name, at)
 
     def _alive(self, uniqueid: str) -> bool | None:
         return uniqueid in self.core.calls.legs if self.pbx.status.up else None
 
-    async def restore(self, store: Store) -> None:
-        """Take up the open business of an earlier process."""
-        self.core.restore(await store.queries.open_memory(self.name))
+    async def restore(self, store: Store, spooled: Sequence[Fact]) -> None:
+        """Take up the open business of an earlier process, as the database has it or the spool knows it better."""
+        self.core.restore(overlaid(await store.queries.open_memory(self.name), self.name, spooled))
+        asked = [fact for fact in spooled if isinstance(fact, CommandRecord) and fact.pbx == self.name]
+        self.actor.restore(newest(await store.queries.open_commands(self.name), asked))
 
     def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Run everything of this PBX; returns the tasks in the order in which they are to be ended."""
@@ -93,10 +141,13 @@ class Room:
         tasks = [
             group.create_task(part, name=f"{self.name}-{n}") for part, n in zip(parts, names, strict=True)
         ]
-        return [*tasks, group.create_task(self.pump.run(self.inbox), name=f"{self.name}-pump")]
+        self.pumping = group.create_task(self.pump.run(self.inbox), name=f"{self.name}-pump")
+        return [*tasks, self.pumping]
 
     async def _publish(self) -> None:
-        await self.pbx.up("publisher")
+        with contextlib.suppress(TimeoutError):  # the publisher itself says what is wrong then
+            async with asyncio.timeout(_PUBLISHER_LATE):
+                await self.pbx.up("publisher")
         await self.publisher.run()
 
     async def _collect_marks(self) -> None:
@@ -112,12 +163,22 @@ class Room:
 class Service:
     """One daemon; made by `run`."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        reloader: Reloader | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         level = settings.service_level
-        self.live = Live(settings.duty.timezone, lambda queue: level.queues.get(queue, level.default))
-        self.notifier = Notifier(_webhook(settings))
+        self.spool = Spool(settings.data_dir / "spool", on_trouble=self._spool_trouble)
+        self.ledger = Ledger(self.spool, store.writer)
+        self.board = Board(self.give)
+        self.manager = manager or ServiceManager()
+        self.live = Live(settings.duty.timezone, self._threshold)
+        self.notifier = Notifier(webhook_of(settings), delivered=self._delivered)
         self.metrics = Metrics(
             CollectorRegistry(),
             service_level=dict(level.queues),
@@ -127,14 +188,14 @@ class Service:
             sources=sources(self),
         )
         self.sinks: Sequence[Take] = (
-            self.store.writer.put,
+            self.ledger.put,
             self.metrics.take,
             self.live.take,
             self.notifier.put,
         )
         self.started_at = time.time()
-        self._database_fault: Fault | None = None
-        self._stop = asyncio.Event()
+        self._stop, self._reload = asyncio.Event(), asyncio.Event()
+        self._reloader = reloader
         self.rooms = {name: Room(self, name) for name in settings.pbx}
         store.writer.on_trouble = self._database_trouble
 
@@ -146,24 +207,63 @@ class Service:
             room.core.know(names)
         return snapshot.roster(self.settings.duty.timezone)
 
+    async def wake_roster(self) -> None:
+        """Read people and roster again, and publish at once what is due."""
+        try:
+            await self.roster()
+        except StoreError as error:
+            log.warning("roster_not_read", reason=str(error))
+        for room in self.rooms.values():
+            room.publisher.wake()
+
     def seen_marks(self, facts: Iterable[Fact]) -> None:
         """Facts made of pending marks: the store has them already, the other sinks not."""
         taken = list(facts)
         self.metrics.take(taken)
         self.live.take(taken)
 
-    def _database_trouble(self, began: bool, detail: str) -> None:
-        now = time.time()
-        if began:
-            self._database_fault = begun("", FaultKind.DATABASE, now, detail)
-            facts = told(self._database_fault)
-        elif self._database_fault is not None:
-            facts = told(ended(self._database_fault, now))
-            self._database_fault = None
-        else:
-            return
+    def give(self, facts: Sequence[Fact]) -> None:
+        """Give facts that no core made to every sink; one that fails does not stop the others."""
         for sink in self.sinks:
-            sink(facts)
+            try:
+                sink(facts)
+            except Exception:
+                log.exception("sink_failed", sink=getattr(sink, "__qualname__", repr(sink)))
+
+    def _threshold(self, queue: str) -> float:
+        level = self.settings.service_level
+        return level.queues.get(queue, level.default)
+
+    def _delivered(self, delivery: Delivery) -> None:
+        self.ledger.put([delivery])
+
+    def _database_trouble(self, began: bool, detail: str) -> None:
+        if began:
+            full = "full" in detail  # SQLite's and PostgreSQL's word for it
+            self.board.begin(FaultKind.DISK if full else FaultKind.DATABASE, "database", detail)
+        else:
+            self.board.end("database", {FaultKind.DISK, FaultKind.DATABASE})
+
+    def _spool_trouble(self, began: bool, detail: str) -> None:
+        if began:
+            self.board.begin(FaultKind.DISK, "spool", detail)
+        else:
+            self.board.end("spool", {FaultKind.DISK})
+
+    def _own_clock_stepped(self, seconds: float) -> None:
+        self.board.moment(FaultKind.CLOCK, f"the clock of this machine was put {_by(seconds)}")
+
+    def well(self) -> bool:
+        """Whether every pump makes progress; a restart would help if not."""
+        progress = {name: room.progress.made() for name, room in self.rooms.items()}
+        return all(
+            progress[name] and room.pumping is not None and not room.pumping.done()
+            for name, room in self.rooms.items()
+        )
+
+    def reload(self) -> None:
+        """Read the configuration again, soon."""
+        self._reload.set()
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -188,29 +288,73 @@ class Service:
         )
 
     async def serve(self) -> None:
-        """Run until `stop`; returns when everything taken is durable."""
-        await self.roster()
-        for room in self.rooms.values():
-            await room.restore(self.store)
-        self.notifier.start()
-        http = await listen.start(server.make_app(self.http_deps()), self.settings.http)
+        """Run until `stop`; returns when everything taken is durable, or in the spool.
+
+        Raises:
+            SpoolError: another daemon runs on this data_dir, or it cannot be written.
+        """
+        spooled = await self.spool.open()
         try:
-            await self._run_rooms()
-        finally:
-            await http.cleanup()
-            await self.notifier.close()
+            await self._restore(spooled)
+            self.notifier.start()
+            http = await listen.start(server.make_app(self.http_deps()), self.settings.http)
+            try:
+                await self._run_rooms()
+            finally:
+                await http.cleanup()
+                await self.notifier.close()
+        except BaseException:
+            await self.spool.close()
+            raise
+
+    async def _restore(self, spooled: Sequence[Fact]) -> None:
+        self.store.writer.put(spooled)
+        await self.roster()
+        reported = [fact for fact in spooled if isinstance(fact, Fault)]
+        self.board.restore(newest(await self.store.queries.open_faults(), reported), self.rooms)
+        for room in self.rooms.values():
+            await room.restore(self.store, spooled)
 
     async def _run_rooms(self) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = {name: room.start(group) for name, room in self.rooms.items()}
-            announcing = group.create_task(self._announce())
+            beside = [
+                group.create_task(part, name=name)
+                for name, part in (
+                    ("announce", self._announce()),
+                    ("spool-trim", self.spool.follow(self.store.writer.committed)),
+                    ("settle-faults", self._settle_faults()),
+                    ("clock", WallClock(self._own_clock_stepped).run()),
+                    ("watchdog", self.manager.keep_alive(self.well)),
+                    ("reload", self._reload_when_told()),
+                )
+            ]
+            self.manager.ready(f"serving {', '.join(self.rooms)}")
             await self._stop.wait()
             log.info("stopping")
-            announcing.cancel()
+            self.manager.stopping()
+            for task in beside:
+                task.cancel()
             for of_room in tasks.values():
                 await _end(of_room)
         for room in self.rooms.values():
             await room.drain()
+
+    async def _settle_faults(self) -> None:
+        """What an earlier process left open ends when it is seen to work now."""
+        await self.spool.synced()
+        self.board.end("spool", {FaultKind.DISK})
+        await self.store.writer.committed()
+        self.board.end("database", {FaultKind.DISK, FaultKind.DATABASE})
+
+    async def _reload_when_told(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            if self._reloader is not None:
+                self.manager.reloading()
+                await self._reloader.reload(self)
+                self.manager.ready(f"serving {', '.join(self.rooms)}")
 
     async def _announce(self) -> None:
         for room in self.rooms.values():
@@ -225,7 +369,12 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.wait([task])
 
 
-def _webhook(settings: Settings) -> Webhook | None:
+def _by(seconds: float) -> str:
+    return f"{'forward' if seconds > 0 else 'back'} by {abs(seconds):.1f} s"
+
+
+def webhook_of(settings: Settings) -> Webhook | None:
+    """Where notices go, if anywhere."""
     notify = settings.notify
     if notify.webhook_url is None or notify.webhook_secret is None:
         return None
@@ -236,18 +385,32 @@ def run(settings: Settings, config_path: Path) -> int:
     """Run the daemon until it is told to end; returns the exit status."""
     logs.configure(settings.log)
     log.info("starting", config=str(config_path), pbxs=list(settings.pbx))
-    return asyncio.run(_run(settings))
+    return asyncio.run(_run(settings, config_path))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, config_path: Path) -> int:
     store = await open_store(settings.database.full_url)
+    service = Service(settings, store, Reloader(config_path))
+    loop = asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, service.stop)
+    loop.add_signal_handler(signal.SIGHUP, service.reload)
     try:
-        service = Service(settings, store)
-        loop = asyncio.get_running_loop()
-        for ending in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(ending, service.stop)
         await service.serve()
-    finally:
-        await store.close()
+    except BaseException:
+        with contextlib.suppress(StoreError):  # the first error says more
+            await store.close()
+        raise
+    await _close(service)
     log.info("stopped")
     return 0
+
+
+async def _close(service: Service) -> None:
+    """Flush the store, and leave in the spool what it did not take. Raises StoreError."""
+    try:
+        await service.store.close()
+    except StoreError:
+        await service.spool.close()
+        raise
+    await service.spool.close(committed=True)

@@ -194,7 +194,7 @@ async def test_a_daemon_that_is_told_to_end_ends_well(world: World) -> None:
     assert [call.caller_number for call in found if call.direction == "inbound"] == ["13800000007"]
 
 
-async def test_a_second_daemon_on_the_same_port_says_what_to_do(world: World) -> None:
+async def test_a_second_daemon_on_the_same_data_says_what_to_do(world: World) -> None:
     """An error names the key and the cure, and ends the process with the status for configuration."""
-    with pytest.raises(RigError, match=r"http\.port.*choose another port"):
+    with pytest.raises(RigError, match=r"another daemon runs on this data_dir.*its own http\.port"):
         await world.rig.cti("run")

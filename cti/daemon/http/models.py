@@ -227,7 +227,7 @@ class Delivery(Answer):
     """A notice was brought to somebody, or could not be."""
 
     id: str
-    subject: str = Field(description="the id of the fault, incident or episode it was about")
+    subject: str = Field(description="the id of the fault or away episode it was about")
     pbx: str
     kind: str
     channel: str
