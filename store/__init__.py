@@ -8,6 +8,7 @@ from store.errors import StoreError
 from store.migrations import upgrade
 from store.people import People
 from store.queries import Queries
+from store.transact import transactor
 from store.writer import Trouble, Writer
 
 __all__ = ["Store", "StoreError", "open_store"]
@@ -20,7 +21,7 @@ class Store:
         self._database = database
         self.url = database.url.render_as_string(hide_password=True)
         self.engine = database.writing
-        self.writer = Writer(database.writing, database.url, on_trouble=on_trouble)
+        self.writer = Writer(transactor(database), database.url, on_trouble=on_trouble)
         self.queries = Queries(database)
         self.people = People(database)
 

@@ -1,6 +1,7 @@
 """Column types whose Python side is what the facts use. Migrations use them too: never change what one stores."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,10 +33,7 @@ class UtcInstant(TypeDecorator[float]):
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
         """Epoch seconds to what the database keeps."""
-        if value is None:
-            return None
-        micros = round(value * _PER_SECOND)
-        return _EPOCH + micros * _MICROSECOND if dialect.name == "postgresql" else micros
+        return _aware(value) if dialect.name == "postgresql" else _micros(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
         """What the database keeps to epoch seconds; the nearest float of the stored microseconds."""
@@ -53,8 +51,27 @@ class TextTuple(TypeDecorator[tuple[str, ...]]):
 
     def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Tuple to JSON."""
-        return None if value is None else json.dumps(value, ensure_ascii=False)
+        return _json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - SQLAlchemy's signature
         """JSON to tuple."""
         return None if value is None else tuple(json.loads(value))
+
+
+def _micros(value: float | None) -> int | None:
+    return None if value is None else round(value * _PER_SECOND)
+
+
+def _aware(value: float | None) -> datetime | None:
+    return None if value is None else _EPOCH + round(value * _PER_SECOND) * _MICROSECOND
+
+
+def _json(value: tuple[str, ...] | None) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def bound(type_: TypeEngine[Any], dialect: str) -> Callable[[Any], Any] | None:
+    """What makes a column's Python value the driver's own, for rows that go to it directly; None: it is that already."""
+    if isinstance(type_, UtcInstant):
+        return _aware if dialect == "postgresql" else _micros
+    return _json if isinstance(type_, TextTuple) else None

@@ -9,7 +9,10 @@ The driver's own transaction handling is off: a transaction begins with our BEGI
 write takes the lock at once (`BEGIN IMMEDIATE`) instead of failing half-way.
 """
 
+import asyncio
+import logging
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,12 +25,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from store.errors import StoreError
 
+_log = logging.getLogger(__name__)
+
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
 _BUSY_MS = 2_000  # how long one statement waits for another process's lock before it fails and is retried
+_CONNECT_S = 5.0  # to reach a PostgreSQL server
+_STATEMENT_S = 15.0  # to hear from it after that: what a black-holed link costs
+_IDLE_S = 60
+_CLOSING_S = 3.0  # to take leave of it
 _WAL_KEPT = 64 * 1024 * 1024  # bytes to which the WAL file is cut back after a burst
 
 
@@ -56,8 +65,16 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def make_engine(url: URL, *, write: bool, pool_size: int = 5) -> AsyncEngine:
+def make_engine(
+    url: URL, *, write: bool, pool_size: int = 5, statement_seconds: float | None = _STATEMENT_S
+) -> AsyncEngine:
     """An engine whose transactions write (they take SQLite's lock at once), or may only read.
+
+    Args:
+        url: of `parse_url`.
+        write: whether it may.
+        pool_size: connections at most.
+        statement_seconds: how long one statement may take on PostgreSQL; None: as long as it wants.
 
     Raises:
         StoreError: the driver is not installed.
@@ -71,7 +88,11 @@ def make_engine(url: URL, *, write: bool, pool_size: int = 5) -> AsyncEngine:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=not sqlite,
-            connect_args={"factory": _SqliteConnection} if sqlite else {},
+            **(
+                {"connect_args": {"factory": _SqliteConnection}}
+                if sqlite
+                else _postgresql(write, statement_seconds)
+            ),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
@@ -80,6 +101,26 @@ def make_engine(url: URL, *, write: bool, pool_size: int = 5) -> AsyncEngine:
     if sqlite:
         _prepare_sqlite(engine, write=write)
     return engine
+
+
+def _postgresql(write: bool, statement_seconds: float | None) -> dict[str, Any]:
+    settings = {
+        "application_name": "cti",
+        "timezone": "UTC",
+        "lock_timeout": f"{_BUSY_MS}ms",
+        "idle_in_transaction_session_timeout": f"{_IDLE_S}s",  # a frozen daemon keeps no locks
+        "default_transaction_read_only": "off" if write else "on",
+    }
+    return {
+        "isolation_level": "READ COMMITTED"
+        if write
+        else "REPEATABLE READ",  # a read is one snapshot, as on SQLite
+        "connect_args": {
+            "timeout": _CONNECT_S,
+            "command_timeout": statement_seconds,
+            "server_settings": settings,
+        },
+    }
 
 
 def make_file(url: URL) -> None:
@@ -105,6 +146,7 @@ def make_file(url: URL) -> None:
 def translated(error: BaseException, url: URL) -> StoreError:
     """A library's error in our words; the URL is shown without its password."""
     reason = str(error.orig) if isinstance(error, StatementError) else str(error)
+    reason = re.sub(r"^<class '[^']*'>: ", "", reason)  # asyncpg's, through SQLAlchemy
     where = url.render_as_string(hide_password=True)
     return StoreError(f"database {where}: {reason or type(error).__name__}; {_cure(reason)}")
 
@@ -112,11 +154,19 @@ def translated(error: BaseException, url: URL) -> StoreError:
 DATABASE_ERRORS = (SQLAlchemyError, OSError, TimeoutError)
 """What a database call may raise; translate it with `translated`."""
 
+_HELD = "another program holds the database: end its transaction, then try again"
+_FULL = "the disk is full: free space on it; what is waiting is written by itself then"
 _CURES = {
-    "locked": "another program holds the database: end its transaction, then try again",
+    "locked": _HELD,
+    "lock timeout": _HELD,
+    "No space left": _FULL,
     "readonly": "make the file and its directory writable for this user",
     "unable to open": "make the file and its directory readable and writable for this user",
-    "full": "free space on the disk; what is waiting is written by itself then",
+    "is full": _FULL,
+    "disk I/O error": "look at the disk and at the limits of this process; what is waiting is written by itself after",
+    "password authentication": "correct the user in database.url, or its password",
+    "does not exist": "create it, and make this user its owner",
+    "permission denied": "make this user the owner of the database",
     "not a database": "the file is something else: move it away, or name another file",
     "malformed": "the file is damaged: stop, restore it from a backup, or recover it with `sqlite3 FILE .recover`",
     "no such": "the tables are not there or too old: start once with `cti run`, which migrates them",
@@ -144,7 +194,18 @@ class _SqliteConnection(sqlite3.Connection):
             super().close()
 
 
-def _prepare_sqlite(engine: AsyncEngine, *, write: bool) -> None:
+def connect_sqlite(file: str) -> sqlite3.Connection:
+    """A writing connection outside any pool; transactions are the caller's, in whatever thread. Raises sqlite3.Error."""
+    connection = sqlite3.connect(file, factory=_SqliteConnection, check_same_thread=False)
+    try:
+        _set_pragmas(connection, write=True)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_pragmas(connection: Any, *, write: bool) -> None:
     pragmas = (
         f"busy_timeout={_BUSY_MS}",  # first: the next ones may meet a lock
         "journal_mode=WAL",
@@ -153,14 +214,17 @@ def _prepare_sqlite(engine: AsyncEngine, *, write: bool) -> None:
         "foreign_keys=ON",
         f"query_only={'OFF' if write else 'ON'}",
     )
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
 
+
+def _prepare_sqlite(engine: AsyncEngine, *, write: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        _set_pragmas(connection, write=write)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -194,6 +258,10 @@ class Database:
             raise translated(error, self.url) from error
 
     async def dispose(self) -> None:
-        """Close every connection."""
-        await self.reading.dispose()
-        await self.writing.dispose()
+        """Close every connection; a server that does not answer is left without a word."""
+        for engine in (self.reading, self.writing):
+            try:
+                async with asyncio.timeout(_CLOSING_S):
+                    await engine.dispose()
+            except TimeoutError:
+                _log.warning("the database does not answer; its connections are dropped")

@@ -1,4 +1,4 @@
-"""Facts to rows: one idempotent statement a kind of fact, built once and compiled once.
+"""Pure: facts to rows, one idempotent statement a kind of fact, built and compiled once.
 
 A row is replaced by the last fact of its key, with three exceptions:
 
@@ -9,23 +9,36 @@ A row is replaced by the last fact of its key, with three exceptions:
   again.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Update, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.dialects.sqlite import pysqlite
 
 from cti.core.facts import AgentState, Call, Fact, Quality, WorkItem
+from store.columns import bound
 from store.tables import FACT_TABLES, agent_states, work_items
 
-_CHUNK = 500  # rows bound at once: the event loop gets its turn between two chunks
+_CHUNK = (
+    500  # rows given to the driver at once: on PostgreSQL the event loop gets its turn between two chunks
+)
 
 _INTEGER = 2**31 - 1
-
-Row = dict[str, Any]
 
 
 def is_stored(fact: Fact) -> bool:
@@ -50,42 +63,58 @@ def mended(fact: Fact) -> Fact:
     return replace(fact, **changed)
 
 
-async def write(connection: AsyncConnection, facts: Iterable[Fact], *, only_absent: bool = False) -> None:
-    """Write facts into their tables, inside the caller's transaction.
+def batches(
+    facts: Iterable[Fact], dialect: str, *, only_absent: bool = False
+) -> Iterator[tuple[str, list[Sequence[Any]]]]:
+    """Statements with the rows to run each with, in this order and in one transaction.
+
+    They go to the driver as they are: binding each row through SQLAlchemy costs several times what SQLite itself needs.
 
     Args:
-        connection: in a transaction.
         facts: at most one of each key; of stored kinds only.
+        dialect: sqlite or postgresql.
         only_absent: leave every row alone that is there already.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: whatever the database says.
+        ValueError, OverflowError: an instant that is none.
     """
     by_kind: dict[type[Any], list[Fact]] = {}
     for fact in facts:
         by_kind.setdefault(type(fact), []).append(fact)
     for kind, group in by_kind.items():
-        await _write_kind(connection, kind, group, only_absent=only_absent)
-
-
-async def _write_kind(
-    connection: AsyncConnection, kind: type[Any], group: list[Fact], *, only_absent: bool
-) -> None:
-    statement = _UPSERTS[kind, connection.dialect.name, only_absent]
-    to_row = _ROW_MAKERS[kind]
-    if kind is AgentState:
-        group.sort(key=attrgetter("since"))
-    for start in range(0, len(group), _CHUNK):
-        rows = [to_row(fact) for fact in group[start : start + _CHUNK]]
-        await connection.execute(statement, rows)
         if kind is AgentState:
-            await connection.execute(_END_EARLIER, [_end_of(row) for row in rows])
+            group.sort(key=attrgetter("since"))
+        upsert = _UPSERTS[kind, dialect, only_absent]
+        for start in range(0, len(group), _CHUNK):
+            some = group[start : start + _CHUNK]
+            yield upsert.text, [upsert.row(fact) for fact in some]
+            if kind is AgentState:
+                end = _ENDS[dialect]
+                yield end.text, [end.row(fact) for fact in some]
 
 
-def _row_maker(kind: type[Any]) -> Callable[[Fact], Row]:
-    names = tuple(field.name for field in fields(kind))
-    values = attrgetter(*names)
-    return lambda fact: dict(zip(names, values(fact), strict=True))
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A statement's text, and what makes its positional parameters of a fact."""
+
+    text: str
+    row: Callable[[Fact], Sequence[Any]]
+
+
+def _bind(statement: Insert | Update, kind: type[Any], dialect: str) -> _Bound:
+    compiled = statement.compile(dialect=_DIALECTS[dialect])
+    names = [name.removeprefix(_OF_STATE) for name in compiled.positiontup or ()]
+    table, values = FACT_TABLES[kind], attrgetter(*names)
+    found = [(n, bound(table.c[name].type, dialect)) for n, name in enumerate(names)]
+    converters = [(n, convert) for n, convert in found if convert is not None]
+
+    def row(fact: Fact) -> Sequence[Any]:
+        made = list(values(fact))
+        for n, convert in converters:
+            made[n] = convert(made[n])
+        return made
+
+    return _Bound(str(compiled), row)
 
 
 def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
@@ -111,8 +140,8 @@ def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
 def _kept_of_work_item(new: Any) -> dict[str, ColumnElement[Any]]:
     old = work_items.c
     return {
-        "state": case((old.state == "done", old.state), else_=new["state"]),
-        "result": case((new["result"] == "ringing", old.result), else_=new["result"]),
+        "state": case((old.state == literal_column("'done'"), old.state), else_=new["state"]),
+        "result": case((new["result"] == literal_column("'ringing'"), old.result), else_=new["result"]),
         "accepted_by": func.coalesce(new["accepted_by"], old.accepted_by),
         "accepted_at": func.coalesce(new["accepted_at"], old.accepted_at),
     }
@@ -135,55 +164,33 @@ def _end_earlier() -> Update:
     """The state before this one ended as this one began.
 
     Where the row of the state before is missing (`previous_since` is later than the last row we have), the last row
-    ended when the missing one began: time nobody has recorded is given to no state.
+    ended when the missing one began: time nobody has recorded is given to no state. A `previous_since` that is not
+    before `since` tells of a clock that was put back, and says nothing.
     """
-    before = agent_states.alias()
-    since = bindparam("b_since", type_=agent_states.c.since.type)
-    previous_since = bindparam("b_previous_since", type_=agent_states.c.since.type)
+    before, c = agent_states.alias(), agent_states.c
+    pbx, agent, since, previous = (
+        bindparam(_OF_STATE + name, type_=c[name].type)
+        for name in ("pbx", "agent", "since", "previous_since")
+    )
     latest = (
         select(func.max(before.c.since))
-        .where(
-            before.c.pbx == bindparam("b_pbx"), before.c.agent == bindparam("b_agent"), before.c.since < since
-        )
+        .where(before.c.pbx == pbx, before.c.agent == agent, before.c.since < since)
         .scalar_subquery()
     )
+    missing_one = and_(c.since < previous, previous < since)
     return (
         update(agent_states)
-        .where(
-            and_(
-                agent_states.c.pbx == bindparam("b_pbx"),
-                agent_states.c.agent == bindparam("b_agent"),
-                agent_states.c.since == latest,
-            )
-        )
-        .values(
-            until=case(
-                (or_(previous_since.is_(None), agent_states.c.since >= previous_since), since),
-                else_=previous_since,
-            )
-        )
+        .where(c.pbx == pbx, c.agent == agent, c.since == latest)
+        .values(until=case((missing_one, previous), else_=since))
     )
 
 
-_END_EARLIER = _end_earlier()
-
-
-def _end_of(row: Row) -> Row:
-    since, previous_since = row["since"], row["previous_since"]
-    if previous_since is not None and previous_since >= since:
-        previous_since = None  # a clock that was put back: nothing to learn from it
-    return {
-        "b_pbx": row["pbx"],
-        "b_agent": row["agent"],
-        "b_since": since,
-        "b_previous_since": previous_since,
-    }
-
-
-_ROW_MAKERS = {kind: _row_maker(kind) for kind in FACT_TABLES}
+_OF_STATE = "state_"  # before the names of parameters: the plain names are the columns that are set
+_DIALECTS = {"sqlite": pysqlite.dialect(), "postgresql": asyncpg.dialect()}  # type: ignore[no-untyped-call]  # SQLAlchemy's
 _UPSERTS = {
-    (kind, dialect, only_absent): _upsert(kind, dialect, only_absent=only_absent)
+    (kind, dialect, only_absent): _bind(_upsert(kind, dialect, only_absent=only_absent), kind, dialect)
     for kind in FACT_TABLES
-    for dialect in ("sqlite", "postgresql")
+    for dialect in _DIALECTS
     for only_absent in (False, True)
 }
+_ENDS = {dialect: _bind(_end_earlier(), AgentState, dialect) for dialect in _DIALECTS}

@@ -10,25 +10,26 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, StatementError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cti.core.facts import Fact, FactKey
 from store import upserts
 from store.engine import translated
 from store.errors import StoreError
 from store.pending import Pending
+from store.transact import Transactor, is_about_data
 
 _log = logging.getLogger(__name__)
 
 _TRANSACTION = 4_000  # facts; keeps other writers' waiting and the loss of a failed attempt short
 _FIRST_DELAY = 0.1  # seconds before the first retry
 _LONGEST_DELAY = 3.0
+_CANCELLING = 5.0  # seconds a driver gets to let go of a transaction
 
 Trouble = Callable[[bool, str], None]
 
@@ -54,17 +55,17 @@ class Writer:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        transactor: Transactor,
         url: URL,
         *,
-        window: float = 0.05,
+        window: float = 0.2,
         limit: int = 100_000,
         on_trouble: Trouble | None = None,
     ) -> None:
         """Start the writing task.
 
         Args:
-            engine: a writing one.
+            transactor: writes a batch; closed with this writer.
             url: for error messages.
             window: seconds to gather facts before a round.
             limit: how many facts may wait, and as many again while an attempt to write them is under way; one takes
@@ -73,7 +74,7 @@ class Writer:
                 it can again; may put facts.
         """
         self.on_trouble = on_trouble
-        self._engine, self._url = engine, url
+        self._transactor, self._url = transactor, url
         self._window, self._limit = window, limit
         self._pending, self._writing = Pending(), Pending()
         self._stats = WriterStats()
@@ -131,15 +132,25 @@ class Writer:
         self._closing = True
         self._hurry.set()
         self._wake.set()
-        _, running = await asyncio.wait({self._task}, timeout=timeout)
+        try:
+            await self._end(timeout)
+        finally:
+            await self._transactor.close()
+
+    async def _end(self, seconds: float) -> None:
+        _, running = await asyncio.wait({self._task}, timeout=seconds)
         if not running:
             return
         self._task.cancel()
-        await asyncio.wait({self._task})
+        await asyncio.wait({self._task}, timeout=_CANCELLING)
         left = self.stats.queued
+        kinds = Counter(
+            key[0] for part in (self._pending, self._writing) for key in (*part.live, *part.books)
+        )
+        shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         self._give_up_all()
         raise StoreError(
-            f"{left} facts could not be written within {timeout:g} s ({self._stats.last_error or 'too slow'}); "
+            f"{left} facts could not be written within {seconds:g} s ({shown}; {self._stats.last_error or 'too slow'}); "
             "mend the database, then start again: calls come back from the PBX's books"
         )
 
@@ -195,7 +206,7 @@ class Writer:
             while part:
                 some = dict(islice(part.items(), _TRANSACTION))
                 error = await self._transact(some, only_absent=only_absent)
-                if error is not None and _is_about_data(error):
+                if error is not None and is_about_data(error):
                     error = await self._one_by_one(some, only_absent=only_absent)
                 if error is not None:
                     return error
@@ -206,8 +217,7 @@ class Writer:
     async def _transact(self, facts: dict[FactKey, Fact], *, only_absent: bool) -> Exception | None:
         began = time.monotonic()
         try:
-            async with self._engine.begin() as connection:
-                await upserts.write(connection, facts.values(), only_absent=only_absent)
+            await self._transactor.write(facts.values(), only_absent=only_absent)
         except Exception as error:  # noqa: BLE001 - the writer outlives whatever a driver raises
             return error
         self._succeeded(len(facts), time.monotonic() - began)
@@ -217,11 +227,11 @@ class Writer:
         """A batch was refused for what is in it: write the others, and put the culprits on record."""
         for key, fact in facts.items():
             error = await self._transact({key: fact}, only_absent=only_absent)
-            if error is not None and _is_about_data(error):
+            if error is not None and is_about_data(error):
                 error = await self._transact({key: upserts.mended(fact)}, only_absent=only_absent)
             if error is None:
                 continue
-            if not _is_about_data(error):
+            if not is_about_data(error):
                 return error
             self._count(refused=1)
             reason = translated(error, self._url)
@@ -272,12 +282,3 @@ class Writer:
         self._stats = replace(
             self._stats, **{name: getattr(self._stats, name) + count for name, count in more.items()}
         )
-
-
-def _is_about_data(error: Exception) -> bool:
-    """Whether it is what was written, and not where: then trying again is of no use."""
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated or isinstance(error, OperationalError):
-            return False
-        return type(error) is not DBAPIError or isinstance(error, InterfaceError)
-    return isinstance(error, StatementError | ValueError | OverflowError | TypeError)

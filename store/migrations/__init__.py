@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, text
 from store.engine import DATABASE_ERRORS, make_engine, translated
 
 _LOCK = 0x637469  # any number that two starting daemons agree on
+_PATIENCE_S = 60  # for another starter's migration
 
 
 async def upgrade(url: URL, revision: str = "head") -> None:
@@ -18,7 +19,7 @@ async def upgrade(url: URL, revision: str = "head") -> None:
     Raises:
         StoreError: the database cannot be reached, or a revision failed; nothing was changed then.
     """
-    engine = make_engine(url, write=True, pool_size=1)
+    engine = make_engine(url, write=True, pool_size=1, statement_seconds=None)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_run, revision)
@@ -38,6 +39,7 @@ def config(connection: Connection | None = None) -> Config:
 
 def _run(connection: Connection, revision: str) -> None:
     if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE keeps a second starter out
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports each start at INFO
     command.upgrade(config(connection), revision)

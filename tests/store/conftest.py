@@ -1,26 +1,25 @@
-"""A real SQLite file for each test."""
+"""A real database for each test: every test that asks for `database` or `store` runs on SQLite and on PostgreSQL."""
 
 import asyncio
-import shutil
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from store import Store, engine, open_store
 from store.migrations import upgrade
+from tests.store.databases import Database, PgDatabase, SqliteFile
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    """For what is SQLite's alone."""
     return tmp_path / "var" / "cti.sqlite3"
 
 
 @pytest.fixture
 def url(file: Path) -> str:
+    """Of `file`."""
     return f"sqlite+aiosqlite:///{file}"
 
 
@@ -32,31 +31,34 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of the newest schema, made once."""
+    """An empty SQLite database of the newest schema, made once."""
     made = tmp_path_factory.mktemp("migrated") / "cti.sqlite3"
     asyncio.run(upgrade(engine.parse_url(f"sqlite:///{made}")))
     return made
 
 
 @pytest.fixture
-async def store(url: str, file: Path, migrated: Path) -> AsyncIterator[Store]:
-    file.parent.mkdir()
-    shutil.copy(migrated, file)
-    opened = await open_store(url)
+def sqlite(file: Path, migrated: Path) -> SqliteFile:
+    """A migrated SQLite file."""
+    made = SqliteFile(file, migrated)
+    made.renew()
+    return made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """A migrated, empty database of each kind."""
+    made: Database
+    if request.param == "sqlite":
+        made = request.getfixturevalue("sqlite")
+        return made
+    made = PgDatabase(request.getfixturevalue("pg_server"), request.getfixturevalue("pg_shared"))
+    made.renew()
+    return made
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[Store]:
+    opened = await open_store(database.url)
     yield opened
     await opened.close()
-
-
-def rows(file: Path, table: str) -> list[tuple[Any, ...]]:
-    """What another program sees of a table, by primary key."""
-    with closing(sqlite3.connect(file)) as connection:
-        return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall()  # noqa: S608 - our table
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Another program holds the write lock."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")

@@ -1,11 +1,8 @@
 """The people side: read whole, replaced part by part, all or nothing."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +11,7 @@ from routing.model import Hotline, Hours, Override, Person, Rotation, Span
 from store import Store, StoreError
 from store.people import Counts, PeoplePart, PeopleSnapshot
 from tests.store import made
-from tests.store.conftest import locked, rows
+from tests.store.databases import Database
 
 PEOPLE = (
     Person("2001", "张三", "13900000001", pin="s1:aa", queues=(("sales", 0), ("support", 1))),
@@ -125,13 +122,12 @@ async def test_a_number_can_move_to_another_hotline(store: Store) -> None:
     assert (snapshot.hotlines, snapshot.hours) == ((Hotline("new", ("4001",)),), ())
 
 
-async def test_columns_that_are_not_given_keep_their_value(store: Store, file: Path) -> None:
+async def test_columns_that_are_not_given_keep_their_value(store: Store, database: Database) -> None:
     """Role and date of entry are not lost when people are imported again."""
     await store.people.replace(PeoplePart(people=PEOPLE))
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("UPDATE people SET role = 'lead', entered_on = '2020-01-01'")
+    database.execute("UPDATE people SET role = 'lead', entered_on = '2020-01-01'")
     await store.people.replace(PeoplePart(people=(replace(PEOPLE[0], name="x"), *PEOPLE[1:])))
-    assert {(row[5], row[6]) for row in rows(file, "people")} == {("lead", "2020-01-01")}
+    assert {(row[5], str(row[6])) for row in database.rows("people")} == {("lead", "2020-01-01")}
 
 
 async def test_a_snapshot_is_a_roster(store: Store) -> None:
@@ -143,9 +139,9 @@ async def test_a_snapshot_is_a_roster(store: Store) -> None:
     assert getattr(found, "reason", None) is DayReason.COMPANY_DAY
 
 
-async def test_a_locked_database_is_said_so(store: Store, file: Path) -> None:
+async def test_a_locked_database_is_said_so(store: Store, database: Database) -> None:
     """A change that meets another program's lock fails with the cure, and can be read past."""
-    with locked(file):
+    with database.locked():
         with pytest.raises(StoreError, match="another program holds the database"):
             await store.people.replace(PeoplePart(people=PEOPLE))
         assert await store.people.load() == PeopleSnapshot()

@@ -1,5 +1,6 @@
 """The tables are the data dictionary, and the migrations make exactly them."""
 
+import asyncio
 import sqlite3
 import stat
 from contextlib import closing
@@ -13,17 +14,18 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cti.core.facts import AgentState, Fact, Notice, Rejected
-from store import StoreError, open_store, upserts
+from store import Store, StoreError, open_store
 from store.columns import UtcInstant
-from store.engine import make_file, parse_url
+from store.engine import make_engine, make_file, parse_url
 from store.migrations import config, upgrade
-from store.tables import FACT_TABLES, metadata
+from store.tables import FACT_TABLES, calls, metadata
+from tests.pg.server import Postgres
 from tests.store import made
+from tests.store.databases import Database
 
 SQLITE = sqlite.dialect()
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's
@@ -93,12 +95,12 @@ def _bytes(file: Path) -> bytes:
     return file.read_bytes()
 
 
-async def test_an_upgrade_keeps_what_is_there(url: str) -> None:
+async def test_an_upgrade_keeps_what_is_there(database: Database) -> None:
     """Opening a database again keeps its rows."""
-    store = await open_store(url)
+    store = await open_store(database.url)
     store.writer.put(made.one_of_each())
     await store.close()
-    store = await open_store(url)
+    store = await open_store(database.url)
     assert await store.queries.call(made.call().id) is not None
     await store.close()
 
@@ -108,25 +110,45 @@ def test_there_is_one_line_of_revisions() -> None:
     assert len(ScriptDirectory.from_config(config()).get_heads()) == 1
 
 
-def test_the_tables_compile_for_postgresql() -> None:
-    """Every table and index can be said in PostgreSQL, instants as TIMESTAMPTZ."""
-    for table in metadata.sorted_tables:
-        text = str(CreateTable(table).compile(dialect=POSTGRESQL))
-        assert "ROWID" not in text
-        for index in table.indexes:
-            assert str(CreateIndex(index).compile(dialect=POSTGRESQL))
-    assert "started_at TIMESTAMP WITH TIME ZONE NOT NULL" in str(
-        CreateTable(metadata.tables["calls"]).compile(dialect=POSTGRESQL)
-    )
+async def _differences_on_postgresql(url: str) -> list[Any]:
+    engine = make_engine(parse_url(url), write=False)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(lambda sync: list(compare_metadata(_context(sync), metadata)))
+    finally:
+        await engine.dispose()
 
 
-@pytest.mark.parametrize("kind", FACT_TABLES)
-def test_the_writes_compile_for_postgresql(kind: type[Any]) -> None:
-    """Every upsert can be said in PostgreSQL."""
-    for only_absent in (False, True):
-        statement = upserts._UPSERTS[kind, "postgresql", only_absent]
-        assert "ON CONFLICT" in str(statement.compile(dialect=POSTGRESQL))
-    assert "CASE WHEN" in str(upserts._END_EARLIER.compile(dialect=POSTGRESQL))
+async def test_migrations_make_exactly_the_tables_on_postgresql(
+    pg_server: Postgres, pg_database: str
+) -> None:
+    """An empty PostgreSQL database gets the same tables, instants as TIMESTAMPTZ; doing it again changes nothing."""
+    url = pg_server.url(pg_database)
+    for _ in range(2):
+        await upgrade(parse_url(url))
+        assert await _differences_on_postgresql(url) == []
+    kind = "SELECT data_type FROM information_schema.columns WHERE table_name = 'calls' AND column_name = 'started_at'"
+    assert pg_server.execute(kind, pg_database) == [("timestamp with time zone",)]
+
+
+async def test_two_daemons_that_start_at_once_migrate_once(pg_server: Postgres, pg_database: str) -> None:
+    """On PostgreSQL a second starter waits for the first one's migration, and finds it done."""
+    url = parse_url(pg_server.url(pg_database))
+    await asyncio.gather(*(upgrade(url) for _ in range(3)))
+    assert await _differences_on_postgresql(pg_server.url(pg_database)) == []
+
+
+async def test_a_read_is_of_one_moment_and_writes_nothing(store: Store, database: Database) -> None:
+    """What one read transaction sees does not change while others write, and it cannot write itself."""
+    async with store._database.read() as connection:
+        before = (await connection.execute(select(func.count()).select_from(calls))).scalar()
+        store.writer.put([made.call()])
+        await store.writer.committed()
+        assert len(database.rows("calls")) == 1
+        assert (await connection.execute(select(func.count()).select_from(calls))).scalar() == before == 0
+    with pytest.raises(StoreError, match="read"):
+        async with store._database.read() as connection:
+            await connection.execute(calls.delete())
 
 
 async def test_the_file_is_for_its_owner_only(file: Path, url: str) -> None:

@@ -1,14 +1,10 @@
 """The writer: idempotent, coalescing, never in the way, and losing nothing while the database is away."""
 
 import asyncio
-import shutil
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,40 +22,35 @@ from cti.core.facts import (
     RejectReason,
     State,
 )
-from store import Store, StoreError, open_store
-from store.engine import Database, parse_url
+from store import Store, StoreError, engine, open_store
+from store.engine import parse_url
 from store.tables import FACT_TABLES
+from store.transact import transactor
 from store.writer import Writer
 from tests.store import made
-from tests.store.conftest import locked, rows
-
-
-def renew(file: Path, migrated: Path) -> None:
-    file.parent.mkdir(exist_ok=True)
-    shutil.copy(migrated, file)
-
+from tests.store.databases import Database
 
 TABLES = [table.name for table in FACT_TABLES.values()]
 
 
-def everything(file: Path) -> dict[str, list[tuple[Any, ...]]]:
-    return {table: rows(file, table) for table in TABLES}
+def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: database.rows(table) for table in TABLES}
 
 
-async def test_each_kind_of_fact_becomes_a_row(store: Store, file: Path) -> None:
+async def test_each_kind_of_fact_becomes_a_row(store: Store, database: Database) -> None:
     """Each kind of fact becomes one row in its table."""
     store.writer.put(made.one_of_each())
     await store.writer.committed()
-    assert {table: len(found) for table, found in everything(file).items()} == dict.fromkeys(TABLES, 1)
+    assert {table: len(found) for table, found in everything(database).items()} == dict.fromkeys(TABLES, 1)
 
 
-async def test_replaying_changes_nothing(store: Store, file: Path) -> None:
+async def test_replaying_changes_nothing(store: Store, database: Database) -> None:
     """Whatever is put twice is there once, as it was."""
     seen = []
     for _ in range(2):
         store.writer.put(made.one_of_each())
         await store.writer.committed()
-        seen.append(everything(file))
+        seen.append(everything(database))
     assert seen[0] == seen[1]
 
 
@@ -92,12 +83,10 @@ SNAPSHOTS = (
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=6))
-async def test_the_last_snapshot_of_each_key_stands(
-    file: Path, url: str, migrated: Path, cuts: list[tuple[int, int]]
-) -> None:
+async def test_the_last_snapshot_of_each_key_stands(database: Database, cuts: list[tuple[int, int]]) -> None:
     """However snapshots are repeated and cut into batches, the rows are those of each key's last one."""
-    renew(file, migrated)
-    async with await open_store(url) as store:
+    database.renew()
+    async with await open_store(database.url) as store:
         for index, n in cuts:
             store.writer.put([replace(SNAPSHOTS[index], id=f"main-{n}"), made.leg(n)])
             if index == 1:
@@ -158,18 +147,16 @@ async def _spans(store: Store) -> list[tuple[float, float | None]]:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations([0, 1, 2, 3]), st.booleans())
-async def test_states_end_where_the_next_begins(
-    file: Path, url: str, migrated: Path, order: list[int], at_once: bool
-) -> None:
+async def test_states_end_where_the_next_begins(database: Database, order: list[int], at_once: bool) -> None:
     """Exactly one state holds at any instant, in whatever order and batches the states arrive."""
-    renew(file, migrated)
+    database.renew()
     states = [
         made.state(
             made.T0 + n, previous=State.AWAY, previous_since=made.T0 + n - 1 if n else None, agent="2001"
         )
         for n in range(4)
     ]
-    async with await open_store(url) as store:
+    async with await open_store(database.url) as store:
         for n in [*order, order[0]]:
             store.writer.put([states[n]])
             if not at_once:
@@ -196,12 +183,11 @@ async def test_states_of_others_are_left_alone(store: Store) -> None:
     assert {one.until for one in (await store.queries.agent_states()).items} == {None}
 
 
-async def test_a_done_work_item_stays_done(store: Store, file: Path) -> None:
+async def test_a_done_work_item_stays_done(store: Store, database: Database) -> None:
     """D7: replaying the call of a work item does not open it again, nor take back who accepted it."""
     store.writer.put([made.work_item(result="accepted", accepted_by="139", accepted_at=made.T0 + 5)])
     await store.writer.committed()
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("UPDATE work_items SET state = 'done'")
+    database.execute("UPDATE work_items SET state = 'done'")
     store.writer.put([made.work_item(result="ringing")])
     await store.writer.committed()
     found = await store.queries.work_item(made.work_item().id)
@@ -210,7 +196,7 @@ async def test_a_done_work_item_stays_done(store: Store, file: Path) -> None:
     )
 
 
-async def test_a_locked_database_stops_nobody(url: str, file: Path) -> None:
+async def test_a_locked_database_stops_nobody(database: Database) -> None:
     """A3: with the database locked `put` stays instant, the trouble's begin and end are told, and all is there after."""
     told: list[tuple[bool, str]] = []
     began, ended = asyncio.Event(), asyncio.Event()
@@ -219,10 +205,10 @@ async def test_a_locked_database_stops_nobody(url: str, file: Path) -> None:
         told.append((begins, detail))
         (began if begins else ended).set()
 
-    async with await open_store(url, on_trouble=on_trouble) as store:
+    async with await open_store(database.url, on_trouble=on_trouble) as store:
         store.writer.put([made.call(0)])
         await store.writer.committed()
-        with locked(file):
+        with database.locked():
             store.writer.put([made.call(1)])
             await began.wait()
             start = time.perf_counter()
@@ -230,14 +216,14 @@ async def test_a_locked_database_stops_nobody(url: str, file: Path) -> None:
                 store.writer.put([made.call(n), made.leg(n)])
             assert time.perf_counter() - start < 0.5
             assert store.writer.stats.in_trouble
-            assert "end its transaction" in store.writer.stats.last_error
+            assert "another program holds the database" in store.writer.stats.last_error
             assert len((await store.queries.calls()).items) == 1, "reading goes on"
         await store.writer.committed()
         await ended.wait()
         assert [begins for begins, _ in told] == [True, False]
         stats = store.writer.stats
         assert (stats.queued, stats.dropped, stats.in_trouble) == (0, 0, False)
-        assert len(rows(file, "calls")) == 500
+        assert len(database.rows("calls")) == 500
 
 
 async def until(happened: Callable[[], object]) -> None:
@@ -247,24 +233,23 @@ async def until(happened: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.01, 0.02])
-async def test_a_killed_writer_leaves_whole_batches(url: str, file: Path, pause: float) -> None:
+async def test_a_killed_writer_leaves_whole_batches(database: Database, pause: float) -> None:
     """A writer killed in mid-batch leaves all of the batch or nothing, and the same facts can be put again."""
-    database = Database(parse_url(url))
-    await (await open_store(url)).close()
-    writer = Writer(database.writing, database.url, window=0.0)
+    opened = engine.Database(parse_url(database.url))
+    writer = Writer(transactor(opened), opened.url, window=0.0)
     batch: list[Fact] = [one for n in range(1, 1300) for one in (made.call(n), made.leg(n))]
     writer.put(batch)
-    await until(lambda: file.with_name(file.name + "-wal").exists() and writer._writing.live)
+    await until(lambda: writer._writing.live)
     await asyncio.sleep(pause)
     writer._task.cancel()
     await asyncio.wait({writer._task})
-    await database.dispose()
-    assert len(rows(file, "calls")) == len(rows(file, "legs"))
-    assert len(rows(file, "calls")) in {0, 1299}
-    async with await open_store(url) as store:
+    await opened.dispose()
+    there = database.execute("SELECT (SELECT count(*) FROM calls), (SELECT count(*) FROM legs)")
+    assert there in ([(0, 0)], [(1299, 1299)])
+    async with await open_store(database.url) as store:
         store.writer.put(batch)
         await store.writer.committed()
-    assert (len(rows(file, "calls")), len(rows(file, "legs"))) == (1299, 1299)
+    assert (len(database.rows("calls")), len(database.rows("legs"))) == (1299, 1299)
 
 
 _WRITES_FOR_EVER = """
@@ -283,10 +268,10 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_process_loses_nothing_that_was_committed(url: str, file: Path) -> None:
+async def test_a_killed_process_loses_nothing_that_was_committed(database: Database) -> None:
     """After kill -9 every fact whose commit was awaited is there, and the next start goes on writing."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _WRITES_FOR_EVER, url, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", _WRITES_FOR_EVER, database.url, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     for _ in range(30):
@@ -294,26 +279,26 @@ async def test_a_killed_process_loses_nothing_that_was_committed(url: str, file:
     process.kill()
     rest = (await process.communicate())[0].split(b"\n")
     last = max([last, *(int(line) for line in rest[:-1])])
-    async with await open_store(url) as store:
+    async with await open_store(database.url) as store:
         store.writer.put([made.call(-1)])
         await store.writer.committed()
         there = {one.id for one in (await store.queries.calls(limit=1000)).items}
     assert {made.call(n).id for n in range(-1, last + 1)} <= there
-    assert len(rows(file, "legs")) == len(there) - 1
+    assert len(database.rows("legs")) == len(there) - 1
 
 
-async def test_a_clean_shutdown_loses_nothing(url: str, file: Path) -> None:
+async def test_a_clean_shutdown_loses_nothing(database: Database) -> None:
     """Whatever was put before `close` is written by it."""
-    store = await open_store(url)
+    store = await open_store(database.url)
     store.writer.put(made.call(n) for n in range(5000))
     await store.close()
-    assert len(rows(file, "calls")) == 5000
+    assert len(database.rows("calls")) == 5000
 
 
-async def test_a_shutdown_without_database_ends_in_time_and_says_what_is_lost(url: str, file: Path) -> None:
+async def test_a_shutdown_without_database_ends_in_time_and_says_what_is_lost(database: Database) -> None:
     """With the database away a shutdown ends within its time and says how much could not be written, and why."""
-    store = await open_store(url)
-    with locked(file):
+    store = await open_store(database.url)
+    with database.locked():
         store.writer.put([made.call(1), made.call(2)])
         start = time.monotonic()
         with pytest.raises(StoreError, match=r"2 facts could not be written within 0\.3 s"):
@@ -325,12 +310,11 @@ async def test_a_shutdown_without_database_ends_in_time_and_says_what_is_lost(ur
         await store.writer.committed()
 
 
-async def test_memory_is_bounded_and_what_no_book_has_is_kept(url: str, file: Path) -> None:
+async def test_memory_is_bounded_and_what_no_book_has_is_kept(database: Database) -> None:
     """With the database away the oldest parts go first and are counted; incidents, faults and work items never go."""
-    async with await open_store(url) as opened:
-        database = opened._database
-        writer = Writer(database.writing, database.url, limit=200, window=0.0)
-        with locked(file):
+    async with await open_store(database.url) as opened:
+        writer = Writer(transactor(opened._database), opened._database.url, limit=200, window=0.0)
+        with database.locked():
             writer.put([made.incident(), made.fault(), made.work_item(), made.episode()])
             for n in range(1, 400):
                 writer.put([made.call(n), made.leg(n, ended_at=made.T0 + n)])
@@ -340,9 +324,9 @@ async def test_memory_is_bounded_and_what_no_book_has_is_kept(url: str, file: Pa
         await writer.committed()
         await writer.close()
         assert [
-            len(rows(file, table)) for table in ("incidents", "faults", "work_items", "away_episodes")
+            len(database.rows(table)) for table in ("incidents", "faults", "work_items", "away_episodes")
         ] == [1] * 4
-        assert len(rows(file, "legs")) < len(rows(file, "calls"))
+        assert len(database.rows("legs")) < len(database.rows("calls"))
 
 
 @pytest.mark.parametrize(
@@ -372,23 +356,23 @@ async def test_what_cannot_be_mended_is_refused_alone(store: Store) -> None:
     assert "cannot convert float NaN" in stats.last_error
 
 
-async def test_a_failing_callback_does_not_stop_the_writer(url: str, file: Path) -> None:
+async def test_a_failing_callback_does_not_stop_the_writer(database: Database) -> None:
     """The writer outlives an error of whoever listens to its troubles."""
 
     def on_trouble(_begins: bool, _detail: str) -> None:
         raise RuntimeError("listener")
 
-    async with await open_store(url, on_trouble=on_trouble) as store:
-        with locked(file):
+    async with await open_store(database.url, on_trouble=on_trouble) as store:
+        with database.locked():
             store.writer.put([made.call()])
             await until(lambda: store.writer.stats.retries)
         await store.writer.committed()
-    assert len(rows(file, "calls")) == 1
+    assert len(database.rows("calls")) == 1
 
 
-async def test_rows_follow_their_events_within_half_a_second(store: Store, file: Path) -> None:
+async def test_rows_follow_their_events_within_half_a_second(store: Store, database: Database) -> None:
     """A fact put into an idle store is a row soon, without anybody asking for it."""
     store.writer.put([made.call()])
     start = time.monotonic()
-    await until(lambda: rows(file, "calls"))
+    await until(lambda: database.rows("calls"))
     assert time.monotonic() - start < 0.5
