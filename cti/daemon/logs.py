@@ -50,7 +50,12 @@ _NO_NUMBER = re.compile(rf"{_DATE}|{_EPOCH}")
 _CHANNEL_SERIAL = re.compile(r"0[0-9a-f]{7}(?![0-9a-f])")  # Asterisk's counter: PJSIP/1001-00000021
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_NEVER_DEBUG = (
+    "sqlalchemy",
+    "aiosqlite",
+)  # they would write whole rows: names, and the PINs' salts and hashes
 _LIBRARIES = {
+    "aiosqlite": logging.WARNING,
     "aiohttp.access": logging.WARNING,
     "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
@@ -224,4 +229,5 @@ def _route(handler: logging.Handler, level: int) -> None:
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     for name, lowest in _LIBRARIES.items():
-        logging.getLogger(name).setLevel(max(level, lowest) if level > logging.DEBUG else logging.NOTSET)
+        talks = level <= logging.DEBUG and name not in _NEVER_DEBUG
+        logging.getLogger(name).setLevel(logging.NOTSET if talks else max(level, lowest))

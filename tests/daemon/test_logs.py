@@ -76,6 +76,17 @@ def test_levels_hold_for_us_and_for_libraries() -> None:
     assert stream.getvalue() == ""
 
 
+def test_not_even_debug_writes_rows_of_the_database() -> None:
+    """C1, G1: a PIN's salt and hash stand in a row, and a hash of four digits is quickly tried through."""
+    stream = io.StringIO()
+    logs.configure(Wanted(level="debug"), stream)
+    logging.getLogger("sqlalchemy.engine.Engine").debug("Row ('2001', '王芳', '1ded2d18', 'b61a')")
+    logging.getLogger("aiosqlite").debug("executing INSERT INTO people, ('2001', '王芳')")
+    assert stream.getvalue() == ""
+    logging.getLogger("asyncio").debug("others may")
+    assert "others may" in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
