@@ -1,0 +1,49 @@
+"""Asterisk is killed (-9) in mid-call under load, and started again (A1, A3, C3, D4).
+
+Promised: calls that were seen keep their record and get an end, at the latest when the PBX is back; a queued caller's
+wait and an agent's login are as the PBX has them now; work items survive though the killed PBX may lose about half a
+second of AstDB; the restart and the link's loss are faults with begin and end.
+
+Asserted: as in `tests.chaos.traffic`, where a call the PBX died in has no CDR: its own queue_log, and the daemon, know
+it. Nothing is left open.
+"""
+
+from tests.chaos.conftest import Site, epoch
+from tests.chaos.traffic import Blind, Traffic, faults, judge, now
+
+SEED = 11
+
+
+async def test_no_call_is_lost_by_killing_asterisk_in_mid_call(site: Site) -> None:
+    """A1, A3: talks, waits and a night call are cut by the kill; each is one record with an end, faults say when."""
+    rig = await site.rig()
+    async with rig:
+        await rig.logged("published", timeout=20)
+        await site.open()
+        since = now()
+        async with Traffic(site.phones, seed=SEED) as traffic:
+            await traffic.placed(15)
+            mark, killed = len(rig.lines), now()
+            await site.lab.pbx.restart(kill=True)
+            await rig.logged("link_up", since=mark, timeout=30, role="reader")
+            back = now()
+            await traffic.placed(15)
+
+        async def settled() -> bool:
+            open_calls = await rig.items("/api/v1/calls", open="true")
+            ringing = [row for row in await rig.items("/api/v1/work-items") if row["result"] == "ringing"]
+            return not open_calls and not ringing
+
+        await rig.eventually(settled, timeout=40)
+        links, restarts = await faults(rig, "link"), await faults(rig, "pbx_restart")
+        assert [row["pbx"] for row in links + restarts] == ["main", "main"]
+        assert abs(epoch(links[0]["began_at"]) - killed) < 1
+        assert links[0]["ended_at"] is not None
+        assert abs(epoch(links[0]["ended_at"]) - back) < 2
+        assert killed - 2 < epoch(restarts[0]["began_at"]) <= epoch(restarts[0]["ended_at"]) < back + 1
+        states = {row["agent"]: row["state"] for row in (await rig.get("/api/v1/agents"))["items"]}
+        assert set(states.values()) == {"available"}, states
+    verdict = await judge(rig, site.lab.pbx, traffic, since, Blind([(killed, back)]))
+    assert verdict.breaches == [], verdict
+    assert verdict.booked > 20
+    print(verdict)
