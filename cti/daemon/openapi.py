@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from cti.daemon.http.pictures import Health
 from cti.daemon.http.problems import MEDIA_TYPE, Problem
 from cti.daemon.http.routes import ROUTES, Route
+from cti.daemon.http.writes import WRITES, Write
 
 PATH = "/api/v1/openapi.json"
 _REF = "#/components/schemas/{model}"
@@ -26,6 +27,8 @@ def document() -> dict[str, Any]:
     """Build the document."""
     schemas, components = _schemas()
     paths = {route.path: {"get": _operation(route, schemas)} for route in ROUTES}
+    for write in WRITES:
+        paths.setdefault(write.path, {})["post"] = _writing(write, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "CTI beside a PBX", "version": version(), "description": _DESCRIPTION},
@@ -58,6 +61,8 @@ def _schemas() -> tuple[Schemas, dict[str, Any]]:
         (Health, "serialization"),
         *((route.answer, "serialization") for route in ROUTES),
         *((route.query, "validation") for route in ROUTES),
+        *((write.answer, "serialization") for write in WRITES),
+        *((write.body, "validation") for write in WRITES),
     ]
     found, definitions = models_json_schema(list(dict.fromkeys(wanted)), ref_template=_REF)
     components = definitions["$defs"]
@@ -88,6 +93,31 @@ def _operation(route: Route[Any], schemas: Schemas) -> dict[str, Any]:
     }
 
 
+def _writing(write: Write[Any], schemas: Schemas) -> dict[str, Any]:
+    refusals = ("400", "401", "413", "415", "421", "503")
+    described = {"404": write.not_found, "409": write.conflict}
+    return {
+        "summary": write.summary,
+        "operationId": write.handler.__name__,
+        "parameters": list(_path_parameters(write.path)),
+        "requestBody": {"required": True, "content": _content(schemas[write.body, "validation"])},
+        "responses": {
+            str(write.status.value): {
+                "description": "done, and durable",
+                "content": _content(schemas[write.answer, "serialization"]),
+            },
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in refusals},
+            **{
+                status: {
+                    "description": text,
+                    "content": _content(schemas[Problem, "serialization"], MEDIA_TYPE),
+                }
+                for status, text in described.items()
+            },
+        },
+    }
+
+
 def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
     for part in path.split("/"):
         if part.startswith("{"):
@@ -112,11 +142,13 @@ def _content(schema: dict[str, Any], media_type: str = "application/json") -> di
 
 
 _PROBLEMS = {
+    "413": "The body is too long",
+    "415": "The body is not sent as application/json",
     "400": "A parameter is unknown or cannot be used; `errors` names each",
     "401": "The token is missing or wrong",
     "404": "Nothing has this id or name",
     "421": "The Host header is not a name of this machine nor one of http.allowed_hosts",
-    "503": "The database cannot be read at the moment",
+    "503": "The database cannot be read, or nothing can be made durable, at the moment",
 }
 
 

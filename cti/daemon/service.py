@@ -38,6 +38,7 @@ from cti.daemon.pending import PendingMarks
 from cti.daemon.publish import Publisher, PublishState, PublishStatus
 from cti.daemon.pump import Pump, Take
 from cti.daemon.reload import Reloader
+from cti.daemon.reports import Reports
 from cti.daemon.spool import Spool
 from cti.daemon.systemd import ServiceManager
 from metrics.record import Metrics
@@ -283,6 +284,7 @@ class Service:
             metrics_text=self.metrics.metrics_text,
             health=lambda: health_of(self),
             duty_at=self.duty_at,
+            reports=Reports(self.board, self.ledger, self.store.queries, self.rooms),
             token=token.ensure(self.settings.data_dir),
             allowed_hosts=self.settings.http.allowed_hosts,
         )

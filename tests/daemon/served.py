@@ -10,8 +10,10 @@ from pathlib import Path
 
 from config.sections import Http
 from cti.core import facts as f
+from cti.daemon.board import Board
 from cti.daemon.http import Check, Health, HttpDeps, make_app, start
 from cti.daemon.live import Live
+from cti.daemon.reports import Reports
 from routing.calendar import Day, DayKind, DayReason
 from routing.roster import Duty, DutyKind, Reason, Role, Rung, UnknownHotline
 from store import Store, open_store
@@ -133,6 +135,7 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
         store.writer.put(day())
         live.take(day())
         await store.writer.committed()
+        board = Board(store.writer.put, now=lambda: AT + 1000)
         health = [Health(ok=True, ready=True, checks=(Check("link main", ok=True, detail="up"),))]
         app = make_app(
             HttpDeps(
@@ -141,6 +144,7 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
                 metrics_text=lambda: b"# HELP cti_up x\n# TYPE cti_up gauge\ncti_up 1.0\n",
                 health=lambda: health[-1],
                 duty_at=duty_at,
+                reports=Reports(board, store.writer, store.queries, ("main",), now=lambda: AT + 1000),
                 token=TOKEN,
                 allowed_hosts=allowed_hosts,
                 now=lambda: AT + 1000,

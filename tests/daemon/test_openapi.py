@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from cti.daemon import openapi
 from cti.daemon.http.routes import ROUTES
+from cti.daemon.http.writes import WRITES
 from tests.daemon.served import TOKEN, Served, served_in_thread
 
 
@@ -66,6 +67,7 @@ def test_every_route_is_documented() -> None:
     document = openapi.document()
     assert document["openapi"].startswith("3.1")
     assert {route.path for route in ROUTES} <= document["paths"].keys()
+    assert all("post" in document["paths"][write.path] for write in WRITES)
     for path in ("/metrics", "/healthz", "/readyz"):
         assert document["paths"][path]["get"]["security"] == []
 

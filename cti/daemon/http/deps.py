@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from cti.daemon.live import Live
+from cti.daemon.reports import Reports
 from routing.roster import Duty
 from store.queries import Queries
 
@@ -41,6 +42,8 @@ class HttpDeps:
     health: Callable[[], Health]
     duty_at: Callable[[str | None, float], Awaitable[Sequence[Duty]]]
     """Who is on duty for a hotline (None: for each) at an epoch; raises `routing.roster.UnknownHotline`."""
+    reports: Reports
+    """Takes faults reported by hand."""
     token: str
     allowed_hosts: tuple[str, ...] = ()  # beside the names of this machine
     now: Callable[[], float] = time.time  # epoch seconds

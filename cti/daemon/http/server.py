@@ -8,11 +8,12 @@ from aiohttp import hdrs, web
 from pydantic import ValidationError
 
 from cti.daemon import openapi
-from cti.daemon.http import params, pictures
+from cti.daemon.http import params, pictures, writes
 from cti.daemon.http.deps import Health, HttpDeps
 from cti.daemon.http.guard import host_check, problems, token_check
 from cti.daemon.http.problems import FieldError, field_errors, invalid, not_found
 from cti.daemon.http.routes import ROUTES, Route, answer
+from cti.daemon.http.writes import LONGEST_BODY, WRITES, Write
 from metrics.record import CONTENT_TYPE
 
 _LONGEST_ID = 200
@@ -20,13 +21,18 @@ _LONGEST_ID = 200
 
 def make_app(deps: HttpDeps) -> web.Application:
     """Build the application; it opens nothing."""
-    app = web.Application(middlewares=[problems, host_check(deps.allowed_hosts), token_check(deps.token)])
+    app = web.Application(
+        client_max_size=LONGEST_BODY,
+        middlewares=[problems, host_check(deps.allowed_hosts), token_check(deps.token)],
+    )
     _get(app, "/metrics", _metrics(deps))
     _get(app, "/healthz", _health(deps, ready=False))
     _get(app, "/readyz", _health(deps, ready=True))
     _get(app, openapi.PATH, _document())
     for route in ROUTES:
         _get(app, route.path, _json(route, deps))
+    for write in WRITES:
+        app.router.add_route(hdrs.METH_POST, write.path, _change(write, deps), expect_handler=_continue)
     return app
 
 
@@ -36,7 +42,14 @@ def _get(app: web.Application, path: str, handler: Any) -> None:
 
 
 async def _expect(_request: web.Request) -> None:
-    """Pass over Expect: no route reads a body."""
+    """Pass over Expect: no route that answers GET reads a body."""
+
+
+async def _continue(request: web.Request) -> None:
+    """Ask for the body that the client holds back; any other expectation is passed over."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # so that an error may still be answered
 
 
 def _json(route: Route[Any], deps: HttpDeps) -> Any:
@@ -45,6 +58,21 @@ def _json(route: Route[Any], deps: HttpDeps) -> Any:
         path = _path(request.match_info)
         return web.Response(
             body=await answer(route, deps, path, query), content_type="application/json", charset="utf-8"
+        )
+
+    return handle
+
+
+def _change(write: Write[Any], deps: HttpDeps) -> Any:
+    async def handle(request: web.Request) -> web.Response:
+        asked(params.Query, request)
+        path = _path(request.match_info)
+        body = await writes.read(write.body, request)
+        return web.Response(
+            status=write.status,
+            body=await writes.answer(write, deps, path, body),
+            content_type="application/json",
+            charset="utf-8",
         )
 
     return handle
