@@ -23,11 +23,17 @@ setup: $(STAMP) ## Make the virtual environment from the lock file
 pbx: $(STAMP) ## Provision a real Asterisk under .cache/ (once; no root needed)
 	@$(BIN)/python -m tests.pbx.provision
 
+postgres: $(STAMP) ## Provision a real PostgreSQL for the tests under .cache/ (once; no root needed)
+	@$(BIN)/python -m tests.pg.provision
+
 demo: $(STAMP) ## A small call centre on a real Asterisk, live in this terminal (make demo SECONDS=40 ends by itself)
 	@$(BIN)/python -m tests.demo $(if $(SECONDS_),--seconds $(SECONDS_))
 
-test: $(STAMP) pbx ## All tests: pure, on recorded streams, and against the real Asterisk
+test: $(STAMP) pbx postgres ## All tests: pure, on recorded streams, and against the real Asterisk
 	@$(BIN)/pytest
+
+bench: $(STAMP) pbx ## Measure the daemon beside a real Asterisk under load: a table, and one JSON object per figure
+	@$(BIN)/python -m tests.bench
 
 check: $(STAMP) ## Format, lint, types, tests
 	@$(BIN)/ruff format --check .
@@ -47,4 +53,4 @@ lock: ## Recompute both lock files from pyproject.toml
 clean: ## Remove the virtual environment and caches (the unpacked PBX too)
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
-.PHONY: help setup pbx demo test check format lock clean
+.PHONY: help setup pbx postgres demo test bench check format lock clean
