@@ -22,6 +22,7 @@ from cti.core.events import Message
 from cti.core.wire import Framer, decode, event_name
 from cti.daemon.connection import Connection, Tap, Wire
 from cti.daemon.errors import ActionFailed, ActionTimeout, LinkDown
+from cti.daemon.gather import Gather
 from cti.daemon.inbox import Inbox
 from cti.daemon.link import Access, LinkStatus, Timing, checked
 from cti.daemon.resync import Stream
@@ -73,19 +74,24 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         self.tap = tap
         self.framer = Framer()
         self.received = time.monotonic()
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.gather = Gather(loop)
+        self.lost: asyncio.Future[None] = loop.create_future()
 
     def data_received(self, data: bytes) -> None:
         at, mono = time.time(), time.monotonic()
         self.received, self.status.received_at = mono, at
         if self.tap is not None:
             self.tap(data)
-        for frame in self.framer.feed(data):
+        frames = self.framer.feed(data)
+        for frame in frames:
             try:
                 self._take(frame, at, mono)
             except Exception:
                 self.status.bugs += 1
                 log.exception("frame_failed", role=self.status.role, head=frame[:120])
+        if self.stream is not None:
+            self.gather.after(self.transport, len(data), len(frames), mono)
 
     def _take(self, frame: bytes, at: float, mono: float) -> None:
         if self.stream is not None:
@@ -187,7 +193,17 @@ async def connect(
             _, protocol = await manager.connect()
     except TimeoutError:
         raise LinkDown(f"no connection to {access} within {timing.connect:g} s") from None
-    except OSError as error:  # ssl.SSLError and its certificate errors are OSErrors
+    except ssl.SSLCertVerificationError as error:
+        raise LinkDown(
+            f"{access} is not trusted: certificate verify failed ({error.verify_message}). Give the certificate of the CA"
+            f" that signed the PBX's in pbx.{access.pbx}.ca_file, and in pbx.{access.pbx}.host a name that stands in it"
+        ) from None
+    except ssl.SSLError as error:
+        raise LinkDown(
+            f"no TLS with {access}: {error.reason or error}. Set pbx.{access.pbx}.port to the tlsbindaddr of its"
+            f" manager.conf, or pbx.{access.pbx}.tls = false"
+        ) from None
+    except OSError as error:
         raise LinkDown(f"no connection to {access}: {error}") from None
     return cast("_Protocol", protocol)
 

@@ -30,7 +30,7 @@ from cti.core.events import (
     Unusable,
     parse,
 )
-from cti.core.wire import decode, event_name
+from cti.core.wire import Headers, decode, event_name
 from cti.daemon.inbox import Arrival
 
 STEPS = ("Ping", "CoreSettings", "CoreStatus", "CoreShowChannels", "QueueStatus")
@@ -38,6 +38,7 @@ STEPS = ("Ping", "CoreSettings", "CoreStatus", "CoreShowChannels", "QueueStatus"
 
 LISTED = frozenset({"CoreShowChannel", "QueueParams", "QueueMember", "QueueEntry"})
 LIVE = CONSUMED - LISTED
+_LIVE_LINES = frozenset(f"Event: {name}".encode() for name in LIVE)
 OURS = "cti-"  # every ActionID of this program begins so
 
 _PREFIX = f"{OURS}resync-"
@@ -176,10 +177,11 @@ class Stream:
 
     def take(self, frame: bytes, at: float, mono: float) -> Message | None:
         """Take one frame; what is not for this stream (the answer to an action) is returned decoded."""
-        name = event_name(frame)
-        if name in LIVE:
+        if frame[: frame.find(b"\r\n")] in _LIVE_LINES:
             self._live(frame, at, mono)
-        elif name == "FullyBooted":
+            return None
+        name = event_name(frame)
+        if name == "FullyBooted":
             self._fully_booted(decode(frame), at)
         elif name == "Shutdown":
             self.shutdown = True
@@ -195,7 +197,7 @@ class Stream:
         if self.mode is Mode.GAPPED:
             self.missed += 1
             return
-        message = decode(frame)
+        message = Headers(frame)
         if not self._stamped:
             self._expect_timestamps(message)
         arrival = Arrival(self.pbx, at, mono, message)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cti.core.wire import Framer, decode, event_name
+from cti.core.wire import Framer, Headers, decode, event_name
 
 GREETING = "Asterisk Call Manager/11.0.0\r\n"
 EVENT = (
@@ -130,3 +130,22 @@ def test_any_bytes_in_any_chunks_give_the_same_frames_and_never_an_exception(
         assert b"\r\n\r\n" not in frame
         event_name(frame)
         assert all(isinstance(value, str) and "\0" not in value for value in decode(frame).values())
+
+
+NAMES = st.sampled_from(("Event", "Uniqueid", "Channel", "DestChannel"))
+VARIABLES = st.sampled_from(("ChanVariable", "DestChanVariable"))
+VALUES = st.text(max_size=12).map(lambda text: text.encode("utf-8", "replace").decode())
+VALUES = VALUES.filter(lambda text: not {"\r", "\n"} & set(text))
+LINES = st.tuples(NAMES, VALUES) | st.tuples(VARIABLES, VALUES.map(lambda text: f"QUEUESTATUS={text}"))
+
+
+@given(st.lists(LINES))
+def test_headers_looked_up_are_those_decoded(lines: list[tuple[str, str]]) -> None:
+    """`Headers` is `decode`, whatever Asterisk writes: repeated headers, variables, empty and odd values."""
+    frame = "\r\n".join(f"{name}: {value}" for name, value in lines).encode()
+    headers, decoded = Headers(frame), decode(frame)
+    assert dict(headers) == decoded
+    assert len(headers) == len(decoded)
+    for name in ("Event", "Channel", "DestChannel", "Absent", "ChanVariable/QUEUESTATUS"):
+        assert headers.get(name) == decoded.get(name)
+        assert (name in headers) == (name in decoded)

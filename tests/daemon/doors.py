@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
 from config.settings import PbxSettings
@@ -61,7 +61,7 @@ async def whats(pbx: Pbx, true: Callable[[list[Message | Event]], bool]) -> list
 
 def kinds(got: list[Message | Event]) -> list[str]:
     """`Resynced`, `LinkLost`, or the name of the AMI event."""
-    return [what["Event"] if isinstance(what, dict) else type(what).__name__ for what in got]
+    return [what["Event"] if isinstance(what, Mapping) else type(what).__name__ for what in got]
 
 
 __all__ = ["FAST", "SECRETS", "EmbeddedPbx", "door", "kinds", "settings", "whats"]

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def steady(what: object) -> object:
     """A value without the instants, which differ from run to run."""
     if isinstance(what, Resynced):
         return (what.channels, what.queues, what.members, what.waiting)
-    assert isinstance(what, dict)
+    assert isinstance(what, Mapping)
     return {name: value for name, value in what.items() if name != "Timestamp"}
 
 

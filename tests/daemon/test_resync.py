@@ -1,6 +1,6 @@
 """In step with the PBX: lists and live events to arrivals, without any socket (A1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -80,7 +80,7 @@ class Taken:
 
     @property
     def names(self) -> list[str]:
-        return [what["Uniqueid"] if isinstance(what, dict) else type(what).__name__ for what in self.out]
+        return [what["Uniqueid"] if isinstance(what, Mapping) else type(what).__name__ for what in self.out]
 
 
 def test_live_events_wait_for_the_state_and_then_follow_in_order() -> None:
