@@ -32,10 +32,10 @@ async def test_no_call_is_lost_by_killing_the_daemon_again_and_again(site: Site)
         async with Traffic(site.phones, seed=SEED) as traffic:
             await site.phones.pause(AGENTS["2006"][1], "1")
             for _ in range(KILLS):
-                await asyncio.sleep(dice.uniform(0.5, 3.5))
+                await asyncio.sleep(dice.uniform(0.5, 3))
                 killed = now()
                 await rig.kill9()
-                await asyncio.sleep(dice.uniform(0, 2))
+                await asyncio.sleep(dice.uniform(0, 1.5))
                 await rig.start()
                 blind.times.append((killed, now()))
             await traffic.placed(5)

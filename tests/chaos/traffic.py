@@ -66,7 +66,7 @@ class Traffic:
             number = str(self._base + len(self.numbers))
             line = NIGHT if self._dice.random() < self._night else DAY
             self.numbers[number] = line
-            patience, talk = self._dice.uniform(1.5, 6), self._dice.uniform(0.3, 1.5)
+            patience, talk = self._dice.uniform(1.5, 4), self._dice.uniform(0.3, 1.2)
             call = asyncio.create_task(self._call(line, number, patience, talk))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
