@@ -1,8 +1,22 @@
 """Faults as facts: what was broken, from when to when, and the notice that tells it to the people in charge (A3)."""
 
 from dataclasses import replace
+from enum import StrEnum
 
 from cti.core.facts import Fact, Fault, FaultKind, Notice
+
+
+class HandKind(StrEnum):
+    """What people report; everything else is for the daemon to find."""
+
+    HEADSET = FaultKind.HEADSET
+    PHONE = FaultKind.PHONE
+    COMPUTER = FaultKind.COMPUTER
+    SYSTEM_SLOW = FaultKind.SYSTEM_SLOW
+    OTHER = FaultKind.OTHER
+
+
+BY_HAND = frozenset(FaultKind(kind.value) for kind in HandKind)
 
 
 def begun(pbx: str, kind: FaultKind, at: float, detail: str) -> Fault:

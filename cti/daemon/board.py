@@ -12,12 +12,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from cti.core.facts import Fact, Fault, FaultKind
-from cti.core.faults import begun, ended, told
-
-HAND_KINDS = frozenset(
-    {FaultKind.HEADSET, FaultKind.PHONE, FaultKind.COMPUTER, FaultKind.SYSTEM_SLOW, FaultKind.OTHER}
-)
-"""What people report; everything else is for the daemon to find."""
+from cti.core.faults import BY_HAND, begun, ended, told
 
 _OURS = frozenset({FaultKind.DATABASE, FaultKind.DISK, FaultKind.PUBLISH})
 _MOMENTARY = frozenset({FaultKind.CLOCK, FaultKind.PBX_RESTART})
@@ -52,7 +47,7 @@ class Board:
         known = {"", *pbxs}
         for fault in faults:
             which = (fault.pbx, fault.kind)
-            if fault.kind in HAND_KINDS:
+            if fault.kind in BY_HAND:
                 self.by_hand[fault.id] = fault
             elif fault.pbx not in known or fault.kind in _MOMENTARY or which in self._open:
                 log.info("fault_closed", fault=fault.id, reason="nobody watches it any more")
@@ -66,7 +61,6 @@ class Board:
         known = self._open.get(which)
         if known is None:
             known = self._open[which] = _Open(begun(pbx, kind, self._now(), detail))
-            known.sources.add(source)
             self._give(told(known.fault))
         known.sources.add(source)
 

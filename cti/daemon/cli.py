@@ -17,7 +17,7 @@ import typer
 
 from config.problems import ConfigError
 from config.settings import Settings
-from cti.daemon import ask, errors
+from cti.daemon import ask, errors, report
 from cti.daemon.client import DaemonUnreachable, RequestRefused
 from cti.daemon.options import ConfigOption, JsonOption, console, find, say, settings_of, write_json
 
@@ -32,6 +32,7 @@ Examples:
   cti calls --from today --disposition abandoned
   cti calls --from 2h --json | jq '.[].caller_number'
   cti duty --at "2026-10-01 20:30"     who answers then?
+  cti fault open headset --detail "desk 12 hears nothing" --by 2001
 
 \b
 Exit status: 0 done, 2 usage or configuration, 3 no daemon answers,
@@ -254,6 +255,7 @@ def openapi() -> None:
 
 for command in (ask.calls, ask.agents, ask.queues, ask.duty, ask.faults):
     app.command()(command)
+app.add_typer(report.app, name="fault")
 
 
 def main() -> NoReturn:

@@ -45,14 +45,21 @@ class Client:
         """
         asked = {name: value for name, value in query.items() if value is not None}
         target = quote(path) + (f"?{urlencode(asked)}" if asked else "")
-        status, body = self._ask(target)
+        return self._answer("GET", target)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send a change; `path` is quoted already. Returns the JSON of the answer; raises as `get`."""
+        return self._answer("POST", path, json.dumps(body).encode())
+
+    def _answer(self, method: str, target: str, sent: bytes | None = None) -> Any:
+        status, body = self._ask(method, target, sent)
         try:
             answer = json.loads(body)
         except ValueError:
             raise DaemonUnreachable(
                 f"{self.url}: what answers there is not this daemon; correct http.port"
             ) from None
-        if status != http.client.OK:
+        if status not in {http.client.OK, http.client.CREATED}:
             raise RequestRefused(status, _problem(answer))
         return answer
 
@@ -75,16 +82,17 @@ class Client:
         scheme = "https" if self._http.tls_cert else "http"
         return f"{scheme}://{self._http.host}:{self._http.port}"
 
-    def _ask(self, target: str) -> tuple[int, bytes]:
+    def _ask(self, method: str, target: str, sent: bytes | None) -> tuple[int, bytes]:
         try:
             secret = token.read(self._data_dir)
         except token.TokenMissing as error:
             raise DaemonUnreachable(str(error)) from None
         connection = _connect(self._http)
         try:
-            connection.request(
-                "GET", target, headers={"Authorization": f"Bearer {secret}", "Host": "localhost"}
-            )
+            headers = {"Authorization": f"Bearer {secret}", "Host": "localhost"}
+            if sent is not None:
+                headers["Content-Type"] = "application/json"
+            connection.request(method, target, sent, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:

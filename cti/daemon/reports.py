@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from cti.core.facts import Fault, FaultKind
-from cti.daemon.board import HAND_KINDS, Board
+from cti.core.faults import BY_HAND
+from cti.daemon.board import Board
 from cti.daemon.errors import CtiError
 from store.errors import StoreError
 
@@ -90,7 +91,7 @@ class Reports:
         fault = await self._queries.fault(fault_id)
         if fault is None:
             raise UnknownFault("No fault has this id")
-        if fault.kind not in HAND_KINDS:
+        if fault.kind not in BY_HAND:
             raise ReportRefused(
                 "The daemon found this fault and ends it itself; only reports of people are closed"
             )

@@ -140,7 +140,7 @@ class Tables:
 
     def faults(self, rows: Sequence[Row]) -> Table:
         """Make the table of faults."""
-        table = _table("began", "ended", "lasted", "kind", "pbx", "detail")
+        table = _table("began", "ended", "lasted", "kind", "pbx", "told", "detail", "id")
         for row in rows:
             lasted = _between(row["began_at"], row["ended_at"] or self._now.isoformat())
             table.add_row(
@@ -149,7 +149,9 @@ class Tables:
                 span(lasted),
                 word(row["kind"]),
                 cell(row["pbx"]),
+                cell(_told(row["told"])),
                 cell(row["detail"]),
+                cell(row["id"]),
             )
         return table
 
@@ -157,6 +159,12 @@ class Tables:
         if instant is None:
             return cell(None)
         return Text(f"{dt.datetime.fromisoformat(instant).astimezone(self._zone):%Y-%m-%d %H:%M:%S}")
+
+
+def _told(deliveries: Sequence[Row]) -> str:
+    """Who was told of its begin; `(no)` behind whoever could not be."""
+    begun = [one for one in deliveries if one["kind"] == "fault_began"]
+    return ", ".join(one["channel"] + ("" if one["ok"] else " (no)") for one in begun)
 
 
 def _table(*columns: str) -> Table:

@@ -1,25 +1,14 @@
 """What may be sent: one model for each body. Unknown fields are refused, none is guessed."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.core.facts import FaultKind
+from cti.core.faults import HandKind
 from cti.daemon.http.instants import InstantParameter
 from cti.daemon.http.params import Text
 
 Detail = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
-
-class HandKind(StrEnum):
-    """What people report."""
-
-    HEADSET = FaultKind.HEADSET
-    PHONE = FaultKind.PHONE
-    COMPUTER = FaultKind.COMPUTER
-    SYSTEM_SLOW = FaultKind.SYSTEM_SLOW
-    OTHER = FaultKind.OTHER
 
 
 class Body(BaseModel):
