@@ -159,7 +159,10 @@ class PendingMarks:
             try:
                 mark = parse_mark(_uniqueid(entry), value)
             except BadMark as bad:
-                found.bad[entry] = bad
+                if self._alive(_uniqueid(entry)) is not False:
+                    found.live[_uniqueid(entry)] = value  # the dialplan may still complete it
+                else:
+                    found.bad[entry] = bad
                 continue
             if mark.ended_at is not None:
                 found.facts += facts_of(self._pbx.name, mark)

@@ -210,7 +210,7 @@ async def test_a_bad_mark_is_set_aside_and_hides_no_other(pbx: DutyPbx, store: S
     await leave(pbx, "17.10", "1|torn")
     await leave(pbx, "deeper/17.11", mark("ringing"))
     await leave(pbx, "17.12", mark("closed", ended="1768212350"))
-    status = await marks(pbx, store).collect()
+    status = await marks(pbx, store, lambda _: False).collect()
     assert (status.fates[MarkFate.BAD], status.fates[MarkFate.DONE], status.error) == (2, 1, "")
     assert await items(store) == [("main-17.12", "closed")]
     assert await pbx.tree("cti-pending") == {}
@@ -218,6 +218,17 @@ async def test_a_bad_mark_is_set_aside_and_hides_no_other(pbx: DutyPbx, store: S
         ("cti-pending-bad", "17.10"): "1|torn",
         ("cti-pending-bad", "deeper_17.11"): mark("ringing"),
     }
+
+
+@pytest.mark.parametrize("alive", [True, None])
+async def test_a_bad_mark_of_a_living_call_is_left_to_the_dialplan(
+    pbx: DutyPbx, store: Store, alive: bool | None
+) -> None:
+    """D4: the dialplan reads its mark while the call goes on; nobody takes it away under its feet."""
+    await leave(pbx, "17.17", "1|torn")
+    status = await marks(pbx, store, lambda _: alive).collect()
+    assert (status.fates[MarkFate.BAD], status.live, status.error) == (0, 1, "")
+    assert await pbx.tree("cti-pending") == {("cti-pending", "17.17"): "1|torn"}
 
 
 class NoRoom:
@@ -244,7 +255,7 @@ async def test_a_bad_mark_that_cannot_be_moved_stays_and_is_told_once(pbx: DutyP
     await leave(pbx, "17.15", "1|torn")
     await leave(pbx, "17.16", mark("closed", ended="1768212350"))
     cramped = NoRoom(pbx.door)
-    collecting = PendingMarks(cramped, store.writer, lambda _: True, now=lambda: NOW)
+    collecting = PendingMarks(cramped, store.writer, lambda _: False, now=lambda: NOW)
     for _ in range(3):
         assert (await collecting.collect()).error == ""
     assert (cramped.refused, collecting.status.fates[MarkFate.BAD]) == (1, 1)
