@@ -65,16 +65,14 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def make_engine(
-    url: URL, *, write: bool, pool_size: int = 5, statement_seconds: float | None = _STATEMENT_S
-) -> AsyncEngine:
+def make_engine(url: URL, *, write: bool, pool_size: int = 5, hasty: bool = True) -> AsyncEngine:
     """An engine whose transactions write (they take SQLite's lock at once), or may only read.
 
     Args:
         url: of `parse_url`.
         write: whether it may.
         pool_size: connections at most.
-        statement_seconds: how long one statement may take on PostgreSQL; None: as long as it wants.
+        hasty: a statement on PostgreSQL that takes too long is given up; migrations may take their time.
 
     Raises:
         StoreError: the driver is not installed.
@@ -88,11 +86,7 @@ def make_engine(
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=not sqlite,
-            **(
-                {"connect_args": {"factory": _SqliteConnection}}
-                if sqlite
-                else _postgresql(write, statement_seconds)
-            ),
+            **({"connect_args": {"factory": _SqliteConnection}} if sqlite else _postgresql(write, hasty)),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
@@ -103,7 +97,7 @@ def make_engine(
     return engine
 
 
-def _postgresql(write: bool, statement_seconds: float | None) -> dict[str, Any]:
+def _postgresql(write: bool, hasty: bool) -> dict[str, Any]:
     settings = {
         "application_name": "cti",
         "timezone": "UTC",
@@ -117,7 +111,7 @@ def _postgresql(write: bool, statement_seconds: float | None) -> dict[str, Any]:
         else "REPEATABLE READ",  # a read is one snapshot, as on SQLite
         "connect_args": {
             "timeout": _CONNECT_S,
-            "command_timeout": statement_seconds,
+            "command_timeout": _STATEMENT_S if hasty else None,
             "server_settings": settings,
         },
     }
@@ -163,7 +157,7 @@ _CURES = {
     "readonly": "make the file and its directory writable for this user",
     "unable to open": "make the file and its directory readable and writable for this user",
     "is full": _FULL,
-    "disk I/O error": "look at the disk and at the limits of this process; what is waiting is written by itself after",
+    "disk I/O error": "the disk takes nothing: see whether it is full or failing; what is waiting is written by itself then",
     "password authentication": "correct the user in database.url, or its password",
     "does not exist": "create it, and make this user its owner",
     "permission denied": "make this user the owner of the database",

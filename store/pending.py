@@ -14,6 +14,7 @@ from cti.core.facts import (
     Fact,
     FactKey,
     Fault,
+    Gap,
     Incident,
     Leg,
     QueueStay,
@@ -70,7 +71,7 @@ class Pending:
 
     def _by_worth(self) -> Iterator[Iterator[tuple[dict[FactKey, Fact], FactKey]]]:
         yield ((self.books, key) for key in self.books)
-        loose = [(key, fact) for key, fact in self.live.items() if not isinstance(fact, KEPT)]
+        loose = [(key, fact) for key, fact in self.live.items() if not isinstance(fact, (*KEPT, Gap))]
         over = [(key, isinstance(fact, Call)) for key, fact in loose if is_over(fact)]
         yield ((self.live, key) for key, is_call in over if not is_call)
         yield ((self.live, key) for key, is_call in over if is_call)

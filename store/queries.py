@@ -22,6 +22,7 @@ from cti.core.facts import (
     Direction,
     Disposition,
     Fault,
+    Gap,
     Incident,
     Leg,
     Quality,
@@ -33,8 +34,9 @@ from cti.core.facts import (
     Transfer,
     WorkItem,
 )
-from cti.core.memory import Memory
+from cti.core.memory import Known, Memory
 from store import tables
+from store.around import around, last_seen, open_gaps
 from store.engine import Database
 from store.memory import open_memory
 from store.merged import families, parts, root_of
@@ -363,6 +365,21 @@ class Queries:
                     select_facts(QueueStay).where(stays.pbx == pbx, *_within(stays.joined_at, since, before)),
                 ),
             )
+
+    async def around(self, pbx: str, uniqueids: Iterable[str], *, since: float, before: float) -> Known:
+        """Calls of one PBX that ended in the interval, or that one of these channels took part in; all of each."""
+        async with self._database.read() as connection:
+            return await around(connection, pbx, uniqueids, since=since, before=before)
+
+    async def last_seen(self, pbx: str) -> float | None:
+        """An instant up to which everything that happened on this PBX is on record; None when nothing is."""
+        async with self._database.read() as connection:
+            return await last_seen(connection, pbx)
+
+    async def open_gaps(self, pbx: str) -> tuple[Gap, ...]:
+        """Gaps of one PBX that the books have not filled yet, oldest first."""
+        async with self._database.read() as connection:
+            return await open_gaps(connection, pbx)
 
     async def _facts(
         self,

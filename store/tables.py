@@ -60,6 +60,10 @@ def _seconds(name: str, *, null: bool = False) -> Column[float]:
     return Column(name, Float(53), nullable=null)
 
 
+def _sources() -> Column[tuple[str, ...]]:
+    return Column("sources", TextTuple, nullable=False, server_default="[]")
+
+
 calls = _table(
     "calls",
     _id(),
@@ -76,10 +80,12 @@ calls = _table(
     _integer("hangup_cause", null=True),
     _text("quality"),
     _text("merged_into", null=True),
+    _sources(),
 )
 Index(None, calls.c.started_at, calls.c.id)
 Index(None, calls.c.caller_number, calls.c.started_at)
 Index(None, calls.c.disposition, calls.c.started_at)
+Index(None, calls.c.ended_at)
 Index(
     "ix_calls_open",
     calls.c.pbx,
@@ -111,6 +117,7 @@ legs = _table(
     _instant("ended_at", null=True),
     _text("dial_status", null=True),
     _integer("hangup_cause", null=True),
+    _sources(),
 )
 Index(None, legs.c.call_id)
 
@@ -131,6 +138,7 @@ queue_stays = _table(
     _text("agent", null=True),
     _seconds("book_wait", null=True),
     _seconds("book_talk", null=True),
+    _sources(),
 )
 Index(None, queue_stays.c.call_id)
 Index(None, queue_stays.c.joined_at)
@@ -152,6 +160,7 @@ attempts = _table(
     _instant("started_at"),
     _instant("ended_at", null=True),
     _text("outcome", null=True),
+    _sources(),
 )
 Index(None, attempts.c.call_id)
 
@@ -166,6 +175,7 @@ talks = _table(
     _instant("started_at"),
     _instant("ended_at", null=True),
     _seconds("hold"),
+    _sources(),
 )
 Index(None, talks.c.call_id)
 Index(None, talks.c.agent, talks.c.started_at)
@@ -208,6 +218,7 @@ agent_states = _table(
     _text("cause"),
     _text("previous", null=True),
     _instant("previous_since", null=True),
+    _sources(),
 )
 Index(None, agent_states.c.since)
 Index(
@@ -336,6 +347,22 @@ links = _table(
     _text("detail"),
 )
 
+gaps = _table(
+    "gaps",
+    _id(),
+    _text("pbx"),
+    _instant("began_at"),
+    _instant("ended_at"),
+    _text("cause"),
+    _instant("filled_at", null=True),
+)
+Index(
+    "ix_gaps_open",
+    gaps.c.pbx,
+    sqlite_where=gaps.c.filled_at.is_(None),
+    postgresql_where=gaps.c.filled_at.is_(None),
+)
+
 FACT_TABLES: dict[type[facts.Fact], Table] = {
     facts.Call: calls,
     facts.Leg: legs,
@@ -353,6 +380,7 @@ FACT_TABLES: dict[type[facts.Fact], Table] = {
     facts.WorkItem: work_items,
     facts.Queue: queues,
     facts.Link: links,
+    facts.Gap: gaps,
 }
 """Where each kind of fact is kept; a kind that is not here (Notice, Rejected) is not stored."""
 

@@ -19,7 +19,7 @@ async def upgrade(url: URL, revision: str = "head") -> None:
     Raises:
         StoreError: the database cannot be reached, or a revision failed; nothing was changed then.
     """
-    engine = make_engine(url, write=True, pool_size=1, statement_seconds=None)
+    engine = make_engine(url, write=True, pool_size=1, hasty=False)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_run, revision)

@@ -132,6 +132,15 @@ class Postgres:
         for pid in self._pids():
             os.kill(pid, signal.SIGCONT)
 
+    def limit_files(self, size: int | None) -> None:
+        """Let no file grow beyond `size` bytes, as a full disk does; None: there is room again."""
+        limit = "unlimited" if size is None else str(size)
+        for pid in self._pids():  # by the same user: that needs no privilege
+            command = ["prlimit", f"--pid={pid}", f"--fsize={limit}:"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, **self._child())
+            if done.returncode != 0 and Path(f"/proc/{pid}").exists():
+                raise PostgresError(f"the limit of {pid} cannot be set: {done.stderr.strip()}")
+
     def remove(self) -> None:
         """End it, and leave nothing behind."""
         with contextlib.suppress(PostgresError):

@@ -16,6 +16,7 @@ from cti.core.facts import (
     Fact,
     Fault,
     FaultKind,
+    Gap,
     Incident,
     Leg,
     Link,
@@ -177,5 +178,6 @@ def one_of_each() -> list[Fact]:
         CommandRecord("c1", PBX, CommandKind.REMOVE_MEMBER, "2001", "sales", "PJSIP/1001", T0),
         work_item(),
         Queue(PBX, "sales", "rrmemory", 5.0, 0),
+        Gap("main-gap", PBX, T0, T0 + 60, "stopped"),
         Link(PBX, up=True, at=T0, detail="in step"),
     ]
