@@ -190,7 +190,8 @@ class Calls:
         if not e.by_device or leg.pair is not None:
             return
         by_origin = leg.uniqueid == call.origin
-        if not by_origin and leg.talk is None:
+        rung = not by_origin or (leg.dialed and leg.answered_at is None)
+        if rung and leg.talk is None:
             return  # a leg that never talked ends itself, not the call
         lingered = by_origin and e.at - call.hangup_asked_at > _LINGER
         if call.ended_by is None or lingered:
@@ -228,7 +229,8 @@ class Calls:
         if attempt is None:
             return
         if attempt.outcome is None:
-            attempt.outcome = leg_outcome(leg) if leg.dial_status is not None else attempt.verdict
+            said = attempt.verdict if leg.dial_status is None else AttemptOutcome.UNKNOWN
+            attempt.outcome = leg_outcome(leg) if said is AttemptOutcome.UNKNOWN else said
             attempt.ended_at = attempt.over_at or at
         self.touch(attempt)
 
@@ -312,12 +314,18 @@ class Calls:
             self.leads_on(leg)
             call = self.join(source.call, leg.call)
             self.show(call)
-            if leg.device in self.rules.trunks and call.direction is Direction.INTERNAL:
-                call.direction = Direction.OUTBOUND
-                self.touch(call)
+            if leg.device in self.rules.trunks:
+                self._goes_out(call)
         if leg.agent is not None and leg.attempt is None and not self.rings_already(leg):
             self.begin_attempt(leg, None, e.at)
         self.touch(leg)
+
+    def _goes_out(self, call: CallPart) -> None:
+        """A call that nobody outside began, and that reaches a trunk, is outbound."""
+        made_here = any(leg.uniqueid == call.origin and leg.channel.startswith("Local/") for leg in call.legs)
+        if call.direction is Direction.INTERNAL or made_here:
+            call.direction = Direction.OUTBOUND
+            self.touch(call)
 
     @staticmethod
     def _dialled_again(leg: LegPart) -> None:

@@ -14,6 +14,7 @@ _OUTCOME_BY_DIAL_STATUS: dict[str, AttemptOutcome] = {
     "ABORT": AttemptOutcome.CANCELLED,
     "CONGESTION": AttemptOutcome.UNREACHABLE,
     "CHANUNAVAIL": AttemptOutcome.UNREACHABLE,
+    "CONTINUE": AttemptOutcome.REJECTED,  # picked up, asked whether to take the call, and not taken (GOSUB_RESULT)
 }
 
 # app_queue ends every ringing of its own with NOANSWER, and app_dial that of a declined one: what the phone really
@@ -28,6 +29,27 @@ _OUTCOME_BY_CAUSE: dict[int | None, AttemptOutcome] = {
     34: AttemptOutcome.UNREACHABLE,  # no circuit available
     38: AttemptOutcome.UNREACHABLE,  # network out of order
     42: AttemptOutcome.UNREACHABLE,  # congestion
+}
+
+# Of a phone that was rung without a Dial (Originate): no DialEnd tells that it was given up.
+_OUTCOME_OF_ORIGINATED: dict[int | None, AttemptOutcome] = {
+    **_OUTCOME_BY_CAUSE,
+    0: AttemptOutcome.CANCELLED,
+    16: AttemptOutcome.CANCELLED,
+    18: AttemptOutcome.NO_ANSWER,
+    19: AttemptOutcome.NO_ANSWER,
+}
+
+# Of a call for which no channel was even made: what the dialplan was told, and passed on to the caller.
+_DISPOSITION_BY_CAUSE: dict[int | None, Disposition] = {
+    1: Disposition.FAILED,
+    3: Disposition.FAILED,
+    17: Disposition.BUSY,
+    20: Disposition.FAILED,
+    27: Disposition.FAILED,
+    34: Disposition.FAILED,
+    38: Disposition.FAILED,
+    42: Disposition.FAILED,
 }
 
 STAY_BY_QUEUE_STATUS: dict[str, StayOutcome] = {
@@ -89,6 +111,8 @@ _DISPOSITION_BY_ATTEMPT: tuple[tuple[AttemptOutcome, Disposition], ...] = (
 
 def leg_outcome(leg: LegPart) -> AttemptOutcome:
     """What became of a rung leg that is over."""
+    if leg.dial_status is None:
+        return _OUTCOME_OF_ORIGINATED.get(leg.hangup_cause, AttemptOutcome.UNKNOWN)
     status = _OUTCOME_BY_DIAL_STATUS.get(leg.dial_status or "", AttemptOutcome.UNKNOWN)
     idle_local = (
         leg.channel.startswith("Local/") and not leg.relays
@@ -108,10 +132,15 @@ def disposition(call: CallPart) -> Disposition:
         return Disposition.NO_ANSWER
     if call.quality is Quality.GAPPED and call.hangup_cause is None:
         return Disposition.UNKNOWN  # its end was not seen
-    rung = {
-        leg_outcome(leg) for leg in call.legs if leg.dialed and leg.dial_status is not None and not leg.relays
-    }
+    rung = {leg_outcome(leg) for leg in call.legs if leg.dialed and not leg.relays and _was_rung(leg)}
     for outcome, result in _DISPOSITION_BY_ATTEMPT:
         if outcome in rung:
             return result
-    return Disposition.UNKNOWN if rung or call.attached else Disposition.LEFT_MENU
+    if rung or call.attached:
+        return Disposition.UNKNOWN
+    return _DISPOSITION_BY_CAUSE.get(call.hangup_cause, Disposition.LEFT_MENU)
+
+
+def _was_rung(leg: LegPart) -> bool:
+    """Whether ringing this leg says how the call went: not what was cut off unseen, nor an answered Originate."""
+    return leg.dial_status is not None or (leg.answered_at is None and leg.hangup_cause is not None)

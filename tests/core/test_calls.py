@@ -237,7 +237,7 @@ def test_a_phone_that_does_not_exist_fails(pbx: Dialogue) -> None:
     """B1: the dial that never had a channel leaves a caller who reached nothing."""
     s.comes_in(pbx, "1")
     pbx.hangup("1.1", 20)
-    assert pbx.call("1.1").disposition is Disposition.LEFT_MENU
+    assert pbx.call("1.1").disposition is Disposition.FAILED
 
 
 def test_the_first_dialend_counts(pbx: Dialogue) -> None:

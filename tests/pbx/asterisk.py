@@ -313,6 +313,7 @@ class Asterisk:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         # Half a second of silence is music enough.
         (self.directory / "var/moh/silence.ulaw").write_bytes(b"\xff" * 4000)
+        self._write_data_directory()
         if self._role is Role.PBX and not self._config.spoken_prompts:
             self._write_silent_prompts()
         values = self._values()
@@ -333,6 +334,21 @@ class Asterisk:
     def _prompts_dir(self) -> Path:
         return DIALPLAN / "prompts" if self._config.spoken_prompts else self.directory / "var/prompts"
 
+    @property
+    def _data_dir(self) -> Path:
+        return self.directory / "data"
+
+    def _write_data_directory(self) -> None:
+        """The tree's, with silence for the sounds that some applications insist on."""
+        sounds = self._data_dir / "sounds/en"
+        sounds.mkdir(parents=True, exist_ok=True)
+        for name, seconds in _SOUNDS.items():
+            (sounds / f"{name}.ulaw").write_bytes(b"\xff" * int(8000 * seconds))
+        for entry in self._tree.data_dir.iterdir():
+            link = self._data_dir / entry.name
+            if entry.name != "sounds" and not link.is_symlink():
+                link.symlink_to(entry)
+
     def _write_silent_prompts(self) -> None:
         self._prompts_dir.mkdir(exist_ok=True)
         for prompt in (DIALPLAN / "prompts/en").glob("*.ulaw"):
@@ -346,7 +362,7 @@ class Asterisk:
             "log": str(self.log_dir),
             "var": str(self.directory / "var"),
             "modules": str(self._tree.modules_dir),
-            "data": str(self._tree.data_dir),
+            "data": str(self._data_dir),
             "dialplan": str(DIALPLAN),
             "prompts": str(self._prompts_dir),
             "ami_port": str(self.ports.ami),
@@ -386,6 +402,14 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_SOUNDS = {
+    **dict.fromkeys(
+        ("beep", "beeperr", "auth-thankyou", "agent-loginok", "pbx-transfer", "pbx-invalid", "pbx-parkingfailed"), 0.1
+    ),
+    "three-seconds": 3.0,
+}  # fmt: skip
+"""Silence of so many seconds by the name of the sound."""
+
 # --- modules: only what is needed, for a start within a second and little memory -----------------------------------
 
 _EMPTY_FILES = (
@@ -403,7 +427,7 @@ _COMMON_MODULES = (
     "res_pjsip_nat", "res_pjsip_authenticator_digest",
     "res_pjsip_outbound_authenticator_digest", "res_pjsip_logger", "res_rtp_asterisk", "chan_pjsip", "chan_bridge_media",
     "bridge_simple", "bridge_softmix", "bridge_holding", "bridge_native_rtp", "bridge_builtin_features",
-    "codec_ulaw", "codec_alaw", "codec_resample", "format_pcm", "format_wav", "pbx_config", "app_dial", "app_db",
+    "codec_ulaw", "codec_alaw", "codec_resample", "format_pcm", "format_wav", "pbx_config", "app_bridgewait", "app_dial", "app_db",
     "app_exec", "app_playback", "app_senddtmf", "app_stack", "app_transfer", "app_userevent", "app_verbose",
     "func_callerid", "func_channel", "func_cut", "func_db", "func_global", "func_logic", "func_math", "func_md5",
     "func_strings",
@@ -411,9 +435,9 @@ _COMMON_MODULES = (
 
 _PBX_MODULES = (
     "res_cdrel_custom", "res_manager_devicestate", "res_musiconhold", "res_parking", "app_queue", "app_readexten", "app_read", "app_cdr",
-    "app_agent_pool", "app_attended_transfer", "app_blind_transfer", "app_bridgeaddchan", "app_bridgewait",
+    "app_agent_pool", "app_attended_transfer", "app_blind_transfer", "app_bridgeaddchan",
     "app_chanspy", "app_confbridge", "app_controlplayback", "app_directed_pickup", "app_echo", "app_mixmonitor",
-    "app_originate", "app_playtones", "app_record", "app_softhangup", "app_while", "func_cdr", "func_devstate",
+    "app_originate", "app_playtones", "app_record", "app_softhangup", "app_voicemail", "app_while", "func_cdr", "func_devstate",
     "func_env", "func_groupcount", "func_hangupcause", "func_rand", "func_sha1", "func_shell", "func_timeout",
     "func_uuid", "cdr_csv", "cdr_custom", "cdr_manager", "cel_custom",
 )  # fmt: skip

@@ -1,0 +1,31 @@
+"""The committed runs: each scenario's recorded stream, the books of the same run, and who was who."""
+
+import json
+from pathlib import Path
+
+from tests.scenarios.judge import Books, Run, compared, differences, hear, unexplained
+from tests.scenarios.model import Scenario
+from tests.scenarios.run import FIXTURES
+
+
+def books_of(play: Scenario, directory: Path = FIXTURES) -> Books:
+    """The books of the committed run."""
+    return Books.read(
+        (directory / f"{play.name}.queue_log").read_text(), (directory / f"{play.name}.cdr.csv").read_text()
+    )
+
+
+def run_of(play: Scenario, directory: Path = FIXTURES) -> Run:
+    """Who was who in the committed run."""
+    return Run.of(play, json.loads((directory / f"{play.name}.json").read_text()))
+
+
+def judged(play: Scenario, directory: Path = FIXTURES) -> list[str]:
+    """Everything that is wrong with the record of a committed run, as lines for a person."""
+    session, run = hear(directory / f"{play.name}.ami.gz"), run_of(play, directory)
+    report = compared(session, books_of(play, directory), run)
+    out = differences(session, run) + unexplained(report, run)
+    out += [f"rejected: {fact.reason} {fact.detail}" for fact in session.rejected]
+    if not report.checked:
+        out.append("nothing was compared with the books")
+    return out

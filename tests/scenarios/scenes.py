@@ -1,0 +1,12 @@
+"""All scenarios, entered by importing the modules that hold them."""
+
+from tests.scenarios import direct, other, queues, transfers
+from tests.scenarios.model import ALL, Scenario
+
+_MODULES = (direct, queues, transfers, other)
+
+
+def loaded() -> dict[str, Scenario]:
+    """Every scenario by name."""
+    assert _MODULES
+    return ALL

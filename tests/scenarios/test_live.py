@@ -1,0 +1,67 @@
+"""All scenarios at once on one real PBX: the records are right though the calls overlap, and the books agree (B1, B4)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from tests.pbx.provision import find_tree, provision
+from tests.scenarios.judge import Books, Run, Session, compared, differences, hear, unexplained
+from tests.scenarios.run import BookEnds, Outcome, house, play_all, recorded
+from tests.scenarios.scenes import loaded
+
+pytestmark = [
+    pytest.mark.pbx,
+    pytest.mark.timeout(400 if find_tree() is not None else 1000),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+
+@dataclass
+class Played:
+    """What came of one session with all scenarios in it."""
+
+    outcomes: dict[str, Outcome]
+    session: Session
+    books: Books
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Played]:
+    """Every scenario on one PBX, several at a time, recorded by the product's recorder."""
+    directory = tmp_path_factory.mktemp("scenarios")
+    async with house(provision(), directory=directory) as opened:
+        ends = BookEnds.now(opened.lab.pbx)
+        async with recorded(opened.lab.pbx, directory / "all.ami"):
+            outcomes = await play_all(opened, loaded().values())
+        books = await ends.since()
+    yield Played(
+        outcomes,
+        hear(directory / "all.ami"),
+        Books.read(books["queue_log"].decode(), books["cdr.csv"].decode()),
+    )
+
+
+@pytest.mark.parametrize("name", loaded())
+async def test_the_record_live(played: Played, name: str) -> None:
+    """B1, B4: among many other calls the record of this one is as declared, and agrees with the books."""
+    outcome = played.outcomes[name]
+    assert not outcome.trouble, outcome.trouble
+    run = Run.of(loaded()[name], outcome.summary)
+    assert differences(played.session, run) == []
+    assert unexplained(compared(played.session, played.books, run), run) == []
+
+
+async def test_nothing_is_left_over_or_rejected(played: Played) -> None:
+    """B1: after all of it no channel, call or bridge is held on to, and nothing the PBX said was refused."""
+    assert played.session.leftovers == []
+    assert played.session.rejected == []
+
+
+async def test_every_book_line_has_its_record(played: Played) -> None:
+    """B4: over the whole session every line of the books belongs to a record, but for what a rule explains."""
+    explained = {reason for play in loaded().values() for reason in play.explained}
+    report = compared(played.session, played.books)
+    assert report.checked > len(loaded())
+    assert [m for m in report.mismatches if m.reason not in explained] == []
