@@ -18,9 +18,20 @@ def pg_tree() -> provision.Tree:
 
 
 @pytest.fixture(scope="session")
-def pg_server(pg_tree: provision.Tree) -> Iterator[Postgres]:
+def pg_blank(pg_tree: provision.Tree) -> Iterator[Postgres]:
+    """One that is never started: what others are copied from."""
+    blank = Postgres(pg_tree)
+    try:
+        blank.make()
+        yield blank
+    finally:
+        blank.remove()
+
+
+@pytest.fixture(scope="session")
+def pg_server(pg_tree: provision.Tree, pg_blank: Postgres) -> Iterator[Postgres]:
     """A server for everybody: not to be stopped."""
-    with Postgres(pg_tree) as server:
+    with Postgres(pg_tree, pg_blank) as server:
         yield server
 
 
@@ -40,7 +51,7 @@ def pg_database(pg_server: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def pg_own(pg_tree: provision.Tree) -> Iterator[Postgres]:
+def pg_own(pg_tree: provision.Tree, pg_blank: Postgres) -> Iterator[Postgres]:
     """A server of the test's own, to be stopped, killed and frozen at will."""
-    with Postgres(pg_tree) as server:
+    with Postgres(pg_tree, pg_blank) as server:
         yield server

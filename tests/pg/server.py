@@ -64,12 +64,14 @@ def in_thread(work: Callable[[], Awaitable[T]]) -> T:
 class Postgres:
     """One server with its own data directory; `with Postgres(tree) as server:` starts and removes it."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, like: Postgres | None = None) -> None:
+        """Nothing is started; `like` is one that was made and never started, copied because making one takes long."""
         self.port = _free_port()
-        self.password = secrets.token_urlsafe(16)
+        self.password: str = like.password if like is not None else secrets.token_urlsafe(16)
+        self._like = like
         self.home = Path(tempfile.mkdtemp(prefix="cti-pg-"))
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-        self._tree = self._readable(tree)
+        self._tree = tree
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,7 +84,7 @@ class Postgres:
 
     def __enter__(self) -> Self:
         try:
-            self._make()
+            self.make()
             self.start()
         except BaseException:
             self.remove()
@@ -179,13 +181,20 @@ class Postgres:
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the data directory. Raises PostgresError."""
+        if self._account is not None:
+            os.chown(self.home, self._account.pw_uid, self._account.pw_gid)
+        self._tree = self._readable(self._tree)
+        if self._like is not None:
+            subprocess.run(["cp", "-a", str(self._like.data), str(self.data)], check=True, **self._child())
+        else:
+            self._initdb()
+
+    def _initdb(self) -> None:
         secret = self.home / "password"
         secret.write_text(self.password)
-        self.data.mkdir(mode=0o700)
-        if self._account is not None:
-            for path in (self.home, self.data, secret):
-                os.chown(path, self._account.pw_uid, self._account.pw_gid)
+        secret.chmod(0o644)  # its directory is private
         options = [
             "-D", str(self.data), "-U", USER, "--encoding=UTF8", "--locale=C", "--no-sync",
             "--auth=scram-sha-256", f"--pwfile={secret}", "-c", f"scram_iterations={_SETTINGS['scram_iterations']}",
@@ -201,24 +210,22 @@ class Postgres:
         """The tree, or a copy of it where the server's user cannot reach ours (a checkout below /root)."""
         if self._account is None:
             return tree
-        probe = subprocess.run(
-            [str(tree.postgres), "--version"], capture_output=True, check=False, **self._child(outside=True)
-        )
-        if probe.returncode == 0:
-            return tree
+        probe = [str(tree.postgres), "--version"]
+        with contextlib.suppress(PermissionError):
+            if not subprocess.run(probe, capture_output=True, check=False, **self._child("/")).returncode:
+                return tree
         copy = self.home / "tree"
         shutil.copytree(tree.root, copy, symlinks=True)
         copy.chmod(0o755)
-        self.home.chmod(0o755)
 
         def moved(path: Path) -> Path:
             return copy / path.relative_to(tree.root)
 
         return replace(tree, root=copy, loader=moved(tree.loader), lib_dir=moved(tree.lib_dir))
 
-    def _child(self, *, outside: bool = False) -> dict[str, Any]:
+    def _child(self, directory: str | None = None) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "cwd": "/" if outside else self.home,
+            "cwd": directory or self.home,
             "env": {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"},
             "start_new_session": True,  # Ctrl-C is for the tests
             "preexec_fn": _die_with_parent,
