@@ -1,0 +1,98 @@
+"""`cti run` as a process: what the service manager is told, what signals do, what a death leaves behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cti.daemon.embedded import EmbeddedPbx
+from store import open_store
+from tests.rig import Rig
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[EmbeddedPbx]:
+    async with EmbeddedPbx() as embedded:
+        yield embedded
+
+
+async def heard(notices: socket.socket, state: str) -> list[str]:
+    """The datagrams up to the first that holds this state."""
+    loop, found = asyncio.get_running_loop(), []
+    async with asyncio.timeout(20):
+        while True:
+            found.append((await loop.sock_recv(notices, 999)).decode())
+            if state in found[-1].splitlines():
+                return found
+
+
+async def test_the_service_manager_is_told_and_a_reload_is_careful(
+    tmp_path: Path, pbx: EmbeddedPbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """READY once it serves, WATCHDOG while it runs, RELOADING and READY around SIGHUP, STOPPING at the end."""
+    address = tmp_path / "notify"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(address))
+        notices.setblocking(False)
+        rig = Rig(tmp_path / "cti", pbx.port)
+        async with rig:
+            await heard(notices, "READY=1")
+            await heard(notices, "WATCHDOG=1")
+            good = rig.config.read_text()
+
+            rig.config.write_text(f'[away]\nlimit = "5m"\n[duty]\ntimezone = "UTC"\n{good}')
+            os.kill(rig.pid, signal.SIGHUP)
+            line = await rig.logged("reloaded")
+            assert line["applied"] == ["away.limit"]
+            line = await rig.logged("reload_needs_restart")
+            assert line["keys"] == ["duty.timezone"]
+            await heard(notices, "RELOADING=1")
+            await heard(notices, "READY=1")
+
+            rig.config.write_text(f'[away]\nlimit = "soon"\ngrance = 1\n{good}')
+            os.kill(rig.pid, signal.SIGHUP)
+            line = await rig.logged("reload_refused")
+            problems = " ".join(line["problems"])
+            assert "away.limit" in problems
+            assert "grance" in problems
+            await heard(notices, "WATCHDOG=1")
+            rig.config.write_text(good)
+            assert await rig.stop() == 0
+            await heard(notices, "STOPPING=1")
+
+
+async def test_a_report_survives_a_death_while_the_database_is_away(tmp_path: Path, pbx: EmbeddedPbx) -> None:
+    """A3: answered with 201 while the database is locked, then kill -9: it is there after the restart."""
+    async with Rig(tmp_path / "cti", pbx.port) as rig:
+        with contextlib.closing(sqlite3.connect(rig.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            sent = {"kind": "system_slow", "detail": "every page takes a minute"}
+            async with rig.session.post("/api/v1/faults", json=sent) as answer:
+                assert answer.status == 201
+                fault: dict[str, Any] = await answer.json()
+            await rig.kill9()
+            other.execute("ROLLBACK")
+        await rig.start()
+        await rig.logged("spool_replayed")
+
+        async def found() -> list[str]:
+            return [row["id"] for row in await rig.items("/api/v1/faults") if row["kind"] == "system_slow"]
+
+        assert await rig.eventually(found) == [fault["id"]]
+        out = await rig.cti("fault", "close", fault["id"])
+        assert out.strip() == fault["id"]
+        assert await rig.stop() == 0
+    async with await open_store(rig.database_url) as store:
+        kept = await store.queries.fault(fault["id"])
+        assert kept is not None
+        assert kept.ended_at is not None
+    assert not list((rig.directory / "var" / "spool").glob("*.jsonl"))
