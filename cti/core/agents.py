@@ -8,6 +8,7 @@ call machine's facts (attempts ring, legs are calls, a queue talk's end starts w
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from cti.core import events as ev
 from cti.core.away import AwayWatch, Presence
@@ -119,28 +120,16 @@ class Agents:
 
     def step(self, event: ev.Event) -> None:
         """Take one event; what it made true is returned by `settle`."""
-        match event:
-            case ev.MemberSeen():
-                self._member_seen(event, None)
-            case ev.MemberRemoved():
-                self._member_removed(event, None)
-            case ev.AgentSaid():
-                self._said(event)
-            case ev.CommandDone():
-                self._command_done(event)
-            case ev.Resynced():
-                self._resynced(event)
+        handler = self._EVENTS.get(type(event))
+        if handler is not None:
+            handler(self, event)
 
     def take(self, facts: Iterable[Fact]) -> None:
         """Take what the call machine found out within the same event."""
         for fact in facts:
-            match fact:
-                case Attempt(agent=str(agent)):
-                    self._toggle(agent, self._agent(agent).ringing, fact.id, on=fact.outcome is None)
-                case Leg():
-                    self._leg(fact)
-                case Talk(agent=str(agent), queue=str(queue)):
-                    self._queue_talk(self._agent(agent), fact, queue)
+            handler = self._FACTS.get(type(fact))
+            if handler is not None:
+                handler(self, fact)
 
     def settle(self, at: float) -> tuple[list[Fact], list[Command]]:
         """Derive the state of every agent touched, or whose deadline has come, as of `at`.
@@ -151,6 +140,8 @@ class Agents:
             return [], []
         if at >= self._next_due:
             self._wake_due(at)
+        if not (self._changed or self._facts or self._commands):
+            return [], []
         for agent_id, cause in self._changed.items():
             agent = self._agents[agent_id]
             self._tell(agent, at, cause)
@@ -187,7 +178,7 @@ class Agents:
             agent = self._agents[agent_id] = _Agent(agent_id, AwayWatch(self.pbx, agent_id, self.rules.away))
         return agent
 
-    def _member_seen(self, e: ev.MemberSeen, cause: Cause | None) -> None:
+    def _member_seen(self, e: ev.MemberSeen, cause: Cause | None = None) -> None:
         agent = self._agent(e.member)
         device = device_of_interface(e.state_interface)
         before = agent.members.get(e.queue)
@@ -212,7 +203,7 @@ class Agents:
             return Cause.RULE
         return Cause.AGENT if at - agent.said_at <= _SAID else Cause.PBX
 
-    def _member_removed(self, e: ev.MemberRemoved, cause: Cause | None) -> None:
+    def _member_removed(self, e: ev.MemberRemoved, cause: Cause | None = None) -> None:
         agent = self._agents.get(e.member)
         member = agent.members.get(e.queue) if agent is not None else None
         if agent is None or member is None or member.interface != e.interface:
@@ -275,18 +266,26 @@ class Agents:
         if busy:
             self._on_leg[leg.id] = leg.agent
 
+    def _attempt(self, attempt: Attempt) -> None:
+        if attempt.agent is not None:
+            ringing = self._agent(attempt.agent).ringing
+            self._toggle(attempt.agent, ringing, attempt.id, on=attempt.outcome is None)
+
     def _toggle(self, agent_id: str, ids: set[str], item: str, *, on: bool) -> None:
         if on == (item in ids):
             return
         (ids.add if on else ids.discard)(item)
         self._changed.setdefault(agent_id, Cause.DEVICE)
 
-    def _queue_talk(self, agent: _Agent, talk: Talk, queue: str) -> None:
+    def _queue_talk(self, talk: Talk) -> None:
+        if talk.agent is None or talk.queue is None:
+            return
+        agent = self._agent(talk.agent)
         if talk.ended_at is None:
             agent.queue_talks.add(talk.id)
             return
         agent.queue_talks.discard(talk.id)
-        wrap_up = self._wrap_of(agent, queue)
+        wrap_up = self._wrap_of(agent, talk.queue)
         if wrap_up > 0:
             agent.wrap_until = max(agent.wrap_until, talk.ended_at + wrap_up)
         self._changed.setdefault(agent.id, Cause.DEVICE)
@@ -344,6 +343,19 @@ class Agents:
                 facts, commands = agent.watch.answered(e.command, ok=e.ok, message=e.message, at=e.at)
                 self._facts += facts
                 self._commands += commands
+
+    _EVENTS: ClassVar[dict[type, Callable[["Agents", Any], None]]] = {
+        ev.MemberSeen: _member_seen,
+        ev.MemberRemoved: _member_removed,
+        ev.AgentSaid: _said,
+        ev.CommandDone: _command_done,
+        ev.Resynced: _resynced,
+    }
+    _FACTS: ClassVar[dict[type, Callable[["Agents", Any], None]]] = {
+        Attempt: _attempt,
+        Leg: _leg,
+        Talk: _queue_talk,
+    }
 
 
 def _device(agent: _Agent) -> str:

@@ -5,7 +5,7 @@ core reads none of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cti.core import attach
 from cti.core import events as ev
@@ -20,8 +20,7 @@ from cti.core.rules import Rules
 _SAME_BOOT = 2.5  # s two readings of one start time may differ (CoreStatus has whole seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one event led to, in order."""
 
     facts: list[Fact]
@@ -70,20 +69,19 @@ class Core:
 
     def step(self, event: ev.Event) -> Outcome:
         """Take one event, in order of arrival."""
-        facts: list[Fact] = []
-        match event:
-            case ev.Resynced():
-                self.agents.step(event)
-                facts = self._resynced(event)
-            case ev.LinkLost():
-                facts = self._link_lost(event)
-            case _:
-                facts = self.calls.step(event)
-                self.agents.step(event)
-        self.agents.take(facts)
+        if isinstance(event, ev.Resynced):
+            self.agents.step(event)
+            facts = self._resynced(event)
+        elif isinstance(event, ev.LinkLost):
+            facts = self._link_lost(event)
+        else:
+            facts = self.calls.step(event)
+            self.agents.step(event)
+        if facts:
+            self.agents.take(facts)
         agent_facts, commands = self.agents.settle(event.at)
         self._last_at = event.at
-        return Outcome(facts + agent_facts, commands)
+        return Outcome(facts + agent_facts if agent_facts else facts, commands)
 
     def _link_lost(self, event: ev.LinkLost) -> list[Fact]:
         link = Link(self.pbx, up=False, at=event.at, detail=event.why)

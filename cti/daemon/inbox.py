@@ -10,16 +10,15 @@ flood of messages: a reserve beside the bound is kept for it.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cti.core.events import Event
 
 RESERVE = 1024  # arrivals beyond the bound that only our own events may use
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Something that came from (or about) a PBX, stamped as it came."""
+class Arrival(NamedTuple):
+    """Something that came from (or about) a PBX, stamped as it came; one for each event, so it must be cheap to make."""
 
     pbx: str
     at: float  # epoch seconds, this machine's clock

@@ -35,7 +35,7 @@ Take = Callable[[Sequence[Fact]], None]
 Act = Callable[[Iterable[Command]], None]
 
 _MOST_TICKS = 50  # between two events; a leap of the PBX's clock must not tick through the years
-_HEARD = (Resynced, DutySaid, AgentSaid, MemberSeen, MemberRemoved)  # what `on_event` is told of
+_HEARD = frozenset({Resynced, DutySaid, AgentSaid, MemberSeen, MemberRemoved})  # what `on_event` is told of
 _LOGGED_REJECTS = 100  # of a process; the counters go on
 
 log = structlog.get_logger(__name__)
@@ -119,7 +119,7 @@ class Pump:
         outcome = self._guarded(event)
         if due:
             outcome = Outcome([*_facts(due), *outcome.facts], [*_commands(due), *outcome.commands])
-        if isinstance(event, _HEARD):
+        if type(event) in _HEARD:
             self._on_event(event)
         return outcome
 

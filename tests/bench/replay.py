@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from cti.core.core import Core
 from cti.daemon.ami import _Protocol
+from cti.daemon.garbage import collect_rarely
 from cti.daemon.inbox import Inbox
 from cti.daemon.link import LinkStatus
 from cti.daemon.live import Live
@@ -196,6 +197,7 @@ async def _memory(path: Path, calls: int, live: int) -> dict[str, float]:
 
 def main(what: str, path: str, *numbers: str) -> None:
     """Print what was found as one line of JSON."""
+    collect_rarely()
     file, counts = Path(path), [int(number) for number in numbers]
     found: Any = speed(file) if what == "speed" else asyncio.run(_memory(file, *counts))
     print(json.dumps(found))
