@@ -47,8 +47,8 @@ def is_stored(fact: Fact) -> bool:
 
 
 def is_from_books(fact: Fact) -> bool:
-    """Whether the fact itself says that it came from the PBX's books."""
-    return isinstance(fact, Call) and fact.quality is Quality.FROM_BOOKS
+    """Whether the fact itself says that it came from the PBX's books; not when another book has completed it since."""
+    return isinstance(fact, Call) and fact.quality is Quality.FROM_BOOKS and len(fact.sources) <= 1
 
 
 def mended(fact: Fact) -> Fact:

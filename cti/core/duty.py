@@ -123,6 +123,7 @@ def facts_of(pbx: str, mark: Mark, quality: Quality = Quality.FROM_BOOKS) -> tup
         disposition=None if mark.ended_at is None else _DISPOSITIONS[state],
         ended_by=None if mark.ended_at is None else EndedBy.UNKNOWN,
         quality=quality,
+        sources=("*:mark",),
     )
     return item, call
 

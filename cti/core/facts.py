@@ -167,6 +167,7 @@ class Call:
     hangup_cause: int | None = None  # Q.850
     quality: Quality = Quality.COMPLETE
     merged_into: str | None = None  # id of the older call this one turned out to be a part of
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -194,6 +195,7 @@ class Leg:
     ended_at: float | None = None
     dial_status: str | None = None  # first DialEnd: ANSWER, BUSY, NOANSWER, CANCEL, CONGESTION, CHANUNAVAIL
     hangup_cause: int | None = None  # Q.850
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -220,6 +222,7 @@ class QueueStay:
     agent: str | None = None  # who answered
     book_wait: float | None = None  # AgentConnect.HoldTime
     book_talk: float | None = None  # AgentComplete.TalkTime
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -244,6 +247,7 @@ class Attempt:
     started_at: float
     ended_at: float | None = None
     outcome: AttemptOutcome | None = None  # None while it rings
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -264,6 +268,7 @@ class Talk:
     started_at: float
     ended_at: float | None = None
     hold: float = 0.0  # seconds on hold inside
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -322,6 +327,7 @@ class AgentState:
     cause: Cause
     previous: State | None = None
     previous_since: float | None = None
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -483,6 +489,23 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which this PBX was not heard; what happened in it is in its books."""
+
+    id: str  # "<pbx>-<began_at>"
+    pbx: str
+    began_at: float  # nothing later was surely seen
+    ended_at: float  # in step with the PBX again
+    cause: str  # stopped (the daemon), link, overflow
+    filled_at: float | None = None  # every call it touched is over, and was completed from the books
+
+    @property
+    def key(self) -> FactKey:
+        """Identity for idempotent sinks."""
+        return ("gap", self.id)
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something a person must be told now; never stored as the only trace of it."""
 
@@ -531,6 +554,7 @@ Fact = (
     | WorkItem
     | Queue
     | Link
+    | Gap
     | Notice
     | Rejected
 )

@@ -1,5 +1,6 @@
-"""What the store remembers for the core to go on from after a restart."""
+"""What the store remembers: for the core to go on from after a restart, and for the books to be held against."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cti.core.facts import AgentState, Attempt, AwayEpisode, Call, Fault, Leg, QueueStay, Talk
@@ -24,3 +25,15 @@ class Memory:
         begun += [*self.attempts, *self.talks, *self.episodes]
         since = [state.since for state in self.agent_states]
         return max((*since, *(part.started_at for part in begun)), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is on record around a gap: calls (merged ones too) with all their parts, and states of agents."""
+
+    calls: Sequence[Call] = ()
+    legs: Sequence[Leg] = ()
+    stays: Sequence[QueueStay] = ()
+    attempts: Sequence[Attempt] = ()
+    talks: Sequence[Talk] = ()
+    agent_states: Sequence[AgentState] = ()  # that held when the rows begin, or began since

@@ -46,6 +46,7 @@ async def test_facts_come_back_as_they_went_in(store: Store) -> None:
         *await store.queries.open_commands(made.PBX),
         *(await store.queries.work_items()).items,
         *await store.queries.queues(),
+        *await store.queries.open_gaps(made.PBX),
     ]
     assert read == each[:-1]  # links are for the record only
 

@@ -47,6 +47,7 @@ class Call(Answer):
     hangup_cause: int | None = Field(description="Q.850")
     quality: f.Quality
     merged_into: str | None
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class Leg(Answer):
@@ -68,6 +69,7 @@ class Leg(Answer):
     ended_at: Instant | None
     dial_status: str | None
     hangup_cause: int | None = Field(description="Q.850")
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class QueueStay(Answer):
@@ -88,6 +90,7 @@ class QueueStay(Answer):
     agent: str | None = Field(description="who answered")
     book_wait: float | None = Field(description="seconds, app_queue's own figure")
     book_talk: float | None = Field(description="seconds, app_queue's own figure")
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class Attempt(Answer):
@@ -106,6 +109,7 @@ class Attempt(Answer):
     started_at: Instant
     ended_at: Instant | None
     outcome: f.AttemptOutcome | None = Field(description="null while it rings")
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class Talk(Answer):
@@ -120,6 +124,7 @@ class Talk(Answer):
     started_at: Instant
     ended_at: Instant | None
     hold: float = Field(description="seconds on hold inside")
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class Transfer(Answer):
@@ -171,6 +176,7 @@ class AgentState(Answer):
     cause: f.Cause
     previous: f.State | None
     previous_since: Instant | None
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class StateSpan(AgentState):

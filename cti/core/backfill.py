@@ -1,0 +1,322 @@
+"""What the books add to the records after a gap: calls nobody saw, and what was not seen of the others. Pure.
+
+The books of the time around a gap are told again (`cti.core.retell`) to a core of their own, and what it makes of them
+is held against what is on record:
+
+* A call of which no channel is on record is written whole, as `from_books`.
+* A call that the gap cut gets what is missing: parts that are not there, and fields that are unknown. Unknown is what
+  is empty, an outcome `unknown`, and an instant that is the gap's own end, for that is when somebody looked, not when
+  it happened. What was seen is never changed, and the call stays `gapped`.
+* An agent's states that began within the gap are added.
+
+Every field so filled says in `sources` which book it came from. Nothing is done twice: a call that is whole needs
+nothing, so running this again over the same books gives nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from cti.core import events as ev
+from cti.core.books import QueueRow
+from cti.core.cel import CelRow
+from cti.core.core import Core
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    Call,
+    Disposition,
+    Fact,
+    FactKey,
+    Gap,
+    Leg,
+    Quality,
+    QueueStay,
+    State,
+    Talk,
+)
+from cti.core.memory import Known
+from cti.core.people import device_of
+from cti.core.retell import retell
+from cti.core.rules import Rules
+
+_SAME_INSTANT = 1e-5  # s; the store keeps microseconds
+_SAME_JOIN = 2.5  # s by which two accounts of one joining may differ (a listed wait has whole seconds)
+_SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
+
+Part = Leg | QueueStay | Attempt | Talk
+P = TypeVar("P", Call, Leg, QueueStay, Attempt, Talk)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was read of one PBX's books; `source` says what the channel rows were made of (cel, or cdr)."""
+
+    queue_log: Sequence[QueueRow] = ()
+    cel: Sequence[CelRow] = ()
+    source: str = "cel"
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be written: `new` where there is nothing yet, `completed` in the place of what is there."""
+
+    new: list[Fact] = field(default_factory=list)
+    completed: list[Fact] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)  # ids of new calls that no gap explains
+    living: list[str] = field(
+        default_factory=list
+    )  # ids of calls that are to be looked at when they are over
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.new or self.completed)
+
+
+def plan(pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) -> Plan:
+    """Compare the books with the records; see above.
+
+    Args:
+        pbx: whose books they are.
+        rules: as the live core has them.
+        gaps: those the rows cover.
+        rows: from before the first channel of every call concerned.
+        known: what is on record of these calls.
+    """
+    return _Planner(pbx, rules, gaps, rows, known).plan()
+
+
+class _Planner:
+    def __init__(self, pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) -> None:
+        self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
+        self._told = _tell(pbx, rules, rows, known)
+        self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
+        self._known_calls = {call.id: call for call in known.calls}
+        self._plan = Plan()
+
+    def plan(self) -> Plan:
+        parts: dict[str, list[Part]] = {}
+        for fact in self._told:
+            if isinstance(fact, Leg | QueueStay | Attempt | Talk):
+                parts.setdefault(fact.call_id, []).append(fact)
+        for fact in self._told:
+            if isinstance(fact, Call) and fact.ended_at is not None and fact.merged_into is None:
+                self._take(fact, parts.get(fact.id, []))
+        self._agents()
+        return self._plan
+
+    def _take(self, told: Call, parts: list[Part]) -> None:
+        stored = self._stored(told, parts)
+        if stored is None:
+            self._whole(told, parts)
+        elif stored.ended_at is None:
+            self._plan.living.append(stored.id)
+        elif stored.quality is not Quality.COMPLETE:
+            self._complete(stored, told, parts)
+
+    def _stored(self, told: Call, parts: Iterable[Part]) -> Call | None:
+        """The call on record that has this id, or one of these channels."""
+        ids = [told.id, *(self._call_of_leg.get(part.id, "") for part in parts if isinstance(part, Leg))]
+        found = next((self._known_calls[one] for one in ids if one in self._known_calls), None)
+        seen: set[str] = set()
+        while found is not None and found.merged_into is not None and found.id not in seen:
+            seen.add(found.id)
+            found = self._known_calls.get(found.merged_into)
+        return found
+
+    # -- calls nobody saw
+
+    def _whole(self, told: Call, parts: list[Part]) -> None:
+        if told.ended_at is None:
+            return
+        if not any(told.started_at <= gap.ended_at and told.ended_at > gap.began_at for gap in self._gaps):
+            self._plan.unexplained.append(told.id)
+        call = replace(told, quality=Quality.FROM_BOOKS, sources=(f"*:{self._rows.source}",))
+        self._plan.new += [call, *(self._sourced(part) for part in parts)]
+
+    def _sourced(self, part: Part) -> Part:
+        sources: tuple[str, ...] = (f"*:{self._rows.source}",)
+        if isinstance(part, QueueStay):
+            sources += tuple(f"{name}:queue_log" for name in _FROM_QUEUE_LOG)
+        return replace(part, sources=sources)
+
+    # -- calls that a gap cut
+
+    def _complete(self, stored: Call, told: Call, parts: list[Part]) -> None:
+        self._update(stored, self._call_changes(stored, told))
+        for part in parts:
+            match part:
+                case Leg():
+                    self._leg(stored.id, part)
+                case QueueStay():
+                    self._stay(stored.id, part)
+                case Attempt():
+                    self._attempt(stored.id, part)
+                case Talk():
+                    self._talk(stored.id, part)
+
+    def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
+        changes = self._unknown(stored, told, _CALL)
+        if stored.answered_at is None and told.answered_at is not None:
+            changes["disposition"] = told.disposition  # nobody saw that they were served
+        if stored.disposition is Disposition.UNKNOWN and told.disposition is not None:
+            changes["disposition"] = told.disposition
+        return changes
+
+    def _leg(self, call_id: str, told: Leg) -> None:
+        stored = next((leg for leg in self._known.legs if leg.id == told.id), None)
+        if stored is None:
+            self._add(call_id, told)
+        else:
+            self._update(stored, self._unknown(stored, told, _LEG))
+
+    def _stay(self, call_id: str, told: QueueStay) -> None:
+        of_channel = [stay for stay in self._known.stays if stay.uniqueid == told.uniqueid]
+        same = [
+            s for s in of_channel if s.queue == told.queue and abs(s.joined_at - told.joined_at) < _SAME_JOIN
+        ]
+        if not same:
+            ordinal = _free(told.ordinal, {stay.ordinal for stay in of_channel})
+            free = replace(told, ordinal=ordinal, id=f"{self._pbx}-{told.uniqueid}/q{ordinal}")
+            self._add(call_id, free)
+            return
+        stored = same[0]
+        changes = self._unknown(stored, told, _STAY)
+        if {"answered_at", "left_at"} & changes.keys() or stored.wait is None:
+            changes |= {"wait": told.wait} if told.wait != stored.wait else {}
+        self._update(stored, changes)
+
+    def _attempt(self, call_id: str, told: Attempt) -> None:
+        stored = next((one for one in self._known.attempts if one.id == told.id), None)
+        if stored is None:
+            self._add(call_id, told)
+        else:
+            self._update(stored, self._unknown(stored, told, _ATTEMPT))
+
+    def _talk(self, call_id: str, told: Talk) -> None:
+        channel = told.id.rpartition("/")[0]
+        of_channel = [talk for talk in self._known.talks if talk.id.rpartition("/")[0] == channel]
+        same = [talk for talk in of_channel if self._overlaps(talk, told)]
+        if same:
+            self._update(same[0], self._unknown(same[0], told, _TALK))
+            return
+        taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
+        number = _free(int(told.id.rpartition("/t")[2]), taken)
+        self._add(call_id, replace(told, id=f"{channel}/t{number}"))
+
+    def _overlaps(self, stored: Talk, told: Talk) -> bool:
+        stored_end = stored.ended_at if stored.ended_at is not None else float("inf")
+        told_end = told.ended_at if told.ended_at is not None else float("inf")
+        return stored.started_at < told_end and told.started_at < stored_end + _SAME_INSTANT
+
+    def _add(self, call_id: str, told: Part) -> None:
+        self._plan.new.append(replace(self._sourced(told), call_id=call_id))
+
+    def _unknown(self, stored: P, told: P, names: Iterable[str]) -> dict[str, Any]:
+        """What the books know of these fields and the record does not."""
+        changes = {}
+        for name in names:
+            ours, theirs = getattr(stored, name), getattr(told, name)
+            if theirs not in _NOTHING and theirs != ours and (ours in _NOTHING or self._is_guess(ours)):
+                changes[name] = theirs
+        return changes
+
+    def _is_guess(self, value: object) -> bool:
+        """Whether an instant is when somebody looked, after a gap, and not when it happened."""
+        return isinstance(value, float) and any(
+            abs(value - gap.ended_at) < _SAME_INSTANT for gap in self._gaps
+        )
+
+    def _update(self, stored: Any, changes: dict[str, Any]) -> None:
+        if not changes:
+            return
+        book = self._rows.source
+        named = {
+            name: "queue_log" if isinstance(stored, QueueStay) and name in _FROM_QUEUE_LOG else book
+            for name in changes
+        }
+        kept = tuple(one for one in stored.sources if one.partition(":")[0] not in named)
+        sources = (*kept, *(f"{name}:{where}" for name, where in named.items()))
+        self._plan.completed.append(replace(stored, sources=sources, **changes))
+
+    # -- agents
+
+    def _agents(self) -> None:
+        for fact in self._told:
+            if not isinstance(fact, AgentState) or not self._in_gap(fact.since):
+                continue
+            if not any(_same_state(fact, stored) for stored in self._known.agent_states):
+                self._plan.new.append(replace(fact, previous_since=None, sources=("*:queue_log",)))
+
+    def _in_gap(self, at: float) -> bool:
+        return any(gap.began_at < at < gap.ended_at for gap in self._gaps)
+
+
+_NOTHING: tuple[Any, ...] = (None, "", "unknown")  # enumerations equal their words
+_CALL = (
+    "answered_at",
+    "ended_at",
+    "ended_by",
+    "hangup_cause",
+    "caller_number",
+    "caller_name",
+    "dialed_number",
+)
+_LEG = ("ring_started_at", "answered_at", "ended_at", "dial_status", "hangup_cause", "number", "agent")
+_STAY = ("position", "answered_at", "left_at", "outcome", "agent", "book_wait", "book_talk")
+_ATTEMPT = ("stay_id", "queue", "agent", "ended_at", "outcome")
+_TALK = ("queue", "agent", "started_at", "ended_at")
+_FROM_QUEUE_LOG = ("position", "outcome", "agent", "book_wait", "book_talk")
+
+
+def _free(wanted: int, taken: set[int]) -> int:
+    while wanted in taken:
+        wanted += 1
+    return wanted
+
+
+def _same_state(one: AgentState, two: AgentState) -> bool:
+    return (one.agent, one.state, one.reason) == (two.agent, two.state, two.reason) and abs(
+        one.since - two.since
+    ) < _SAME_STATE
+
+
+def _tell(pbx: str, rules: Rules, rows: Rows, known: Known) -> list[Fact]:
+    """Every part as the books have it in the end."""
+    begin = min([*(row.at for row in rows.cel[:1]), *(row.at for row in rows.queue_log[:1])], default=0.0)
+    held = _held(known.agent_states, begin)
+    core = Core(pbx, rules)
+    core.know({state.agent: state.name for state in known.agent_states})
+    parts: dict[FactKey, Fact] = {}
+    resynced = ev.Resynced(begin, 0.0, members=tuple(_members(held.values(), begin)))
+    seats = {state.agent: state.device for state in held.values() if state.device}
+    for event in (resynced, *retell(rows.cel, rows.queue_log, seats)):
+        for fact in core.step(event).facts:
+            parts[fact.key] = fact
+    return list(parts.values())
+
+
+def _held(states: Iterable[AgentState], at: float) -> Mapping[str, AgentState]:
+    """The state each agent was in."""
+    held: dict[str, AgentState] = {}
+    for state in sorted(states, key=lambda one: one.since):
+        if state.since <= at:
+            held[state.agent] = state
+    return held
+
+
+def _members(states: Iterable[AgentState], at: float) -> Iterable[ev.MemberSeen]:
+    for state in states:
+        away = state.state is State.AWAY
+        for queue in state.queues:
+            device = device_of(state.device) if state.device.endswith((";1", ";2")) else state.device
+            yield ev.MemberSeen(
+                at, "listed", queue, state.agent, device, device, "dynamic", away,
+                state.reason if away else "", 1, 0.0, 0.0, 0.0,
+            )  # fmt: skip
+
+
+def uniqueids(rows: Rows) -> set[str]:
+    """Every channel the rows name."""
+    found = {row.uniqueid for row in rows.cel} | {row.linkedid for row in rows.cel}
+    return found | {row.callid for row in rows.queue_log if "." in row.callid}
