@@ -16,6 +16,5 @@ _THRESHOLDS = (
 
 def collect_rarely() -> None:
     """Set aside what has been loaded, and collect only after many new objects; call it once, after the imports."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

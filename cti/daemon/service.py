@@ -28,6 +28,7 @@ from cti.daemon.ami import ROLES, Pbx
 from cti.daemon.board import Board
 from cti.daemon.clock import WallClock
 from cti.daemon.figures import Progress, health_of, sources
+from cti.daemon.garbage import collect_rarely
 from cti.daemon.http import listen, server
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.inbox import Inbox
@@ -386,6 +387,7 @@ def webhook_of(settings: Settings) -> Webhook | None:
 def run(settings: Settings, config_path: Path) -> int:
     """Run the daemon until it is told to end; returns the exit status."""
     logs.configure(settings.log)
+    collect_rarely()
     log.info("starting", config=str(config_path), pbxs=list(settings.pbx))
     return asyncio.run(_run(settings, config_path))
 
