@@ -64,7 +64,8 @@ class Running:
             fits = [f for f in found if f.kind is kind and over in {None, f.ended_at is not None}]
             return fits[0] if fits else None
 
-        return await eventually(look)
+        found: Fault = await eventually(look)
+        return found
 
     def failing(self) -> set[str]:
         return {check.name for check in health_of(self.service).checks if not check.ok}
@@ -97,7 +98,7 @@ async def running(directory: Path, pbx: EmbeddedPbx, extra: str = "") -> AsyncIt
     try:
         async with asyncio.timeout(10):
             for role in ("reader", "actor", "publisher"):
-                up = asyncio.ensure_future(service.rooms["main"].pbx.up(role))  # type: ignore[arg-type]
+                up = asyncio.ensure_future(service.rooms["main"].pbx.up(role))
                 await asyncio.wait({up, serving}, return_when=asyncio.FIRST_COMPLETED)
                 if serving.done():
                     serving.result()

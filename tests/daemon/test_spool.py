@@ -208,9 +208,10 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
             async with asyncio.timeout(5):
                 while not told:  # noqa: ASYNC110 - told by a callback
                     await asyncio.sleep(0.01)
-            assert spool.stats.in_trouble
-            assert "free space on the disk" in spool.stats.last_error
-            assert spool.stats.waiting == 5_000
+            stats = spool.stats
+            assert stats.in_trouble
+            assert "free space on the disk" in stats.last_error
+            assert stats.waiting == 5_000
             assert not waiting.done()
             spool.put([made.fault()])
         async with asyncio.timeout(5):
