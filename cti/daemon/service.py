@@ -282,7 +282,7 @@ class Service:
         return HttpDeps(
             queries=self.store.queries,
             live=self.live,
-            metrics_text=self.metrics.metrics_text,
+            metrics=self.metrics.snapshot,
             health=lambda: health_of(self),
             duty_at=self.duty_at,
             reports=Reports(self.board, self.ledger, self.store.queries, self.rooms),

@@ -141,7 +141,7 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
             HttpDeps(
                 queries=store.queries,
                 live=live,
-                metrics_text=lambda: b"# HELP cti_up x\n# TYPE cti_up gauge\ncti_up 1.0\n",
+                metrics=lambda: lambda: b"# HELP cti_up x\n# TYPE cti_up gauge\ncti_up 1.0\n",
                 health=lambda: health[-1],
                 duty_at=duty_at,
                 reports=Reports(board, store.writer, store.queries, ("main",), now=lambda: AT + 1000),

@@ -38,7 +38,7 @@ class HttpDeps:
 
     queries: Queries
     live: Live
-    metrics_text: Callable[[], bytes]
+    metrics: Callable[[], Callable[[], bytes]]  # a snapshot, and what writes it in any thread
     health: Callable[[], Health]
     duty_at: Callable[[str | None, float], Awaitable[Sequence[Duty]]]
     """Who is on duty for a hotline (None: for each) at an epoch; raises `routing.roster.UnknownHotline`."""

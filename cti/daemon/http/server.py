@@ -1,5 +1,6 @@
 """The application from its parts: how a request becomes an answer."""
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -111,7 +112,8 @@ def _path(match: Mapping[str, str]) -> dict[str, str]:
 
 def _metrics(deps: HttpDeps) -> Any:
     async def handle(_request: web.Request) -> web.Response:
-        return web.Response(body=deps.metrics_text(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+        body = await asyncio.to_thread(deps.metrics())
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     return handle
 
