@@ -26,6 +26,7 @@ from cti.core.facts import (
     Attempt,
     Call,
     Disposition,
+    EndedBy,
     Fact,
     FactKey,
     Gap,
@@ -89,7 +90,7 @@ def plan(pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) 
 class _Planner:
     def __init__(self, pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) -> None:
         self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
-        self._told = _tell(pbx, rules, rows, known)
+        self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known)]
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         self._plan = Plan()
@@ -100,17 +101,17 @@ class _Planner:
             if isinstance(fact, Leg | QueueStay | Attempt | Talk):
                 parts.setdefault(fact.call_id, []).append(fact)
         for fact in self._told:
-            if isinstance(fact, Call) and fact.ended_at is not None and fact.merged_into is None:
+            if isinstance(fact, Call) and fact.merged_into is None:
                 self._take(fact, parts.get(fact.id, []))
         self._agents()
         return self._plan
 
     def _take(self, told: Call, parts: list[Part]) -> None:
         stored = self._stored(told, parts)
-        if stored is None:
+        if told.ended_at is None or (stored is not None and stored.ended_at is None):
+            self._plan.living.append(told.id if stored is None else stored.id)
+        elif stored is None:
             self._whole(told, parts)
-        elif stored.ended_at is None:
-            self._plan.living.append(stored.id)
         elif stored.quality is not Quality.COMPLETE:
             self._complete(stored, told, parts)
 
@@ -294,6 +295,15 @@ def _tell(pbx: str, rules: Rules, rows: Rows, known: Known) -> list[Fact]:
         for fact in core.step(event).facts:
             parts[fact.key] = fact
     return list(parts.values())
+
+
+def _plain(fact: Fact, source: str) -> Fact:
+    """The CDR knows no causes, and who hung up only where a queue does: what the core assumed is taken back."""
+    if source != "cdr" or not isinstance(fact, Call | Leg):
+        return fact
+    if isinstance(fact, Call) and fact.ended_by is EndedBy.SYSTEM:
+        fact = replace(fact, ended_by=EndedBy.UNKNOWN)
+    return replace(fact, hangup_cause=None) if fact.hangup_cause == 0 else fact
 
 
 def _held(states: Iterable[AgentState], at: float) -> Mapping[str, AgentState]:

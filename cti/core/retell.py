@@ -102,6 +102,7 @@ class _Teller:
         for place, row in enumerate(self.rows):
             self._tell_row(place, row)
         self._tell_requests()
+        self._tell_restarts()
         joined = self._tell_passes()
         self._tell_turned_away(joined)
         self._tell_members()
@@ -306,6 +307,20 @@ class _Teller:
             last = exits[-1] if exits and abs(row.at - exits[-1].at) < _STEPS_OUT else row
             self._add(self._places[id(last)], -2, ev.HangupRequested(last.at, uniqueid, by_device=True))
 
+    def _tell_restarts(self) -> None:
+        """Channels of an Asterisk that died have no end; they were gone at the latest when the next one began."""
+        starts = [row.at for row in self.queue_log if row.verb == "QUEUESTART"]
+        for uniqueid, rows in self.channels.items():
+            if any(row.event == "HANGUP" for row in rows):
+                continue
+            at = next((start for start in starts if start > rows[-1].at), None)
+            if at is not None:
+                self._add(
+                    max(self._place_of(at), self._places[id(rows[-1])]),
+                    8,
+                    ev.ChannelHungUp(at, uniqueid, 0, ""),
+                )
+
     # -- queues
 
     def _tell_passes(self) -> set[_App]:
@@ -374,7 +389,10 @@ class _Teller:
 
     def _left(self, one: QueuePass, app: _App | None, joined: int) -> None:
         ended_at = one.ended_at if one.ended_at is not None else one.entered_at
-        place, at = (app.end_place, app.ended_at) if app is not None else (self._place_of(ended_at), ended_at)
+        if app is not None and app.ended_at > ended_at - _EARLY:
+            place, at = app.end_place, app.ended_at
+        else:
+            place, at = self._place_of(ended_at), ended_at
         place = max(place, joined)
         abandoned = one.outcome is StayOutcome.ABANDONED
         if abandoned:
