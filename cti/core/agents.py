@@ -7,7 +7,7 @@ call machine's facts (attempts ring, legs are calls, a queue talk's end starts w
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from cti.core import events as ev
@@ -18,6 +18,7 @@ from cti.core.people import device_of_interface
 from cti.core.rules import Rules
 
 _UNREACHABLE_STATUS = frozenset({4, 5})  # device state invalid, unavailable
+_INSTANT = 1e-6  # s; the shortest a state can have held
 _SAID = 3.0  # s in which a feature code explains a member event
 _CAUSE_BY_WORD = {"login": Cause.AGENT, "logout": Cause.AGENT, "pause": Cause.AGENT, "unpause": Cause.AGENT}
 
@@ -337,6 +338,27 @@ class Agents:
         pauses = [member.last_pause for member in agent.members.values() if member.last_pause > 0]
         return min(*pauses, at) if self._found and pauses else None
 
+    def _clock_stepped(self, e: ev.ClockStepped) -> None:
+        """What goes on goes on in the clock's new time, the away rule's limits first.
+
+        A state that holds is told anew from its begin in the new time. When the clock went back that would be before the
+        state's own row; it keeps its begin then, and ends up shorter by the step.
+        """
+        for agent in self._agents.values():
+            agent.said_at += e.by
+            if agent.wrap_until:
+                agent.wrap_until += e.by
+            episode = agent.watch.redate(e.by)
+            if episode is not None:
+                self._facts.append(episode)
+            told = agent.told
+            if told is not None and e.by > 0:
+                moved = replace(told, since=told.since + e.by, previous_since=told.since + _INSTANT)
+                agent.told = moved
+                self._facts.append(moved)
+        if self._next_due != math.inf:
+            self._next_due += e.by
+
     def _command_done(self, e: ev.CommandDone) -> None:
         for agent in self._agents.values():
             if agent.watch.owns(e.command):
@@ -349,6 +371,7 @@ class Agents:
         ev.MemberRemoved: _member_removed,
         ev.AgentSaid: _said,
         ev.CommandDone: _command_done,
+        ev.ClockStepped: _clock_stepped,
         ev.Resynced: _resynced,
     }
     _FACTS: ClassVar[dict[type, Callable[["Agents", Any], None]]] = {

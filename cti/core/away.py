@@ -24,6 +24,7 @@ from cti.core.rules import AwayRule
 
 RETRY = 10.0  # s between two tries to log an agent out
 RULE = "rule"  # pause reason of a member the PBX will not remove
+_INSTANTS = ("started_at", "warn_at", "limit_at", "warned_at", "reported_at", "logged_out_at")
 _NOT_DYNAMIC = "not dynamic"  # app_queue's answer for a member written in queues.conf
 
 
@@ -64,6 +65,19 @@ class AwayWatch:
         facts += self._back_for_good(at)
         due, commands = self._due(now, at)
         return facts + due, commands
+
+    def redate(self, seconds: float) -> AwayEpisode | None:
+        """The PBX's clock was put: what goes on goes on in its new time; returns the episode as it is now."""
+        if self.back_at is not None:
+            self.back_at += seconds
+        if self.retry_at is not None:
+            self.retry_at += seconds
+        episode = self.episode
+        if episode is not None:
+            instants = {name: getattr(episode, name) for name in _INSTANTS}
+            moved = {name: at + seconds for name, at in instants.items() if at is not None}
+            self.episode = replace(episode, **moved)
+        return self.episode
 
     def next_deadline(self) -> float | None:
         """When `observe` must be called again even if nothing happens; None when nothing is due."""

@@ -15,6 +15,7 @@ from cti.core.commands import Command
 from cti.core.facts import Fact, Fault, FaultKind, Link, Queue
 from cti.core.faults import begun, ended, told
 from cti.core.memory import Memory
+from cti.core.redate import redate
 from cti.core.rules import Rules
 
 _SAME_BOOT = 2.5  # s two readings of one start time may differ (CoreStatus has whole seconds)
@@ -74,6 +75,10 @@ class Core:
             facts = self._resynced(event)
         elif isinstance(event, ev.LinkLost):
             facts = self._link_lost(event)
+        elif isinstance(event, ev.ClockStepped):
+            redate(self.calls, event.by)
+            facts = self.calls.collect()
+            self.agents.step(event)
         else:
             facts = self.calls.step(event)
             self.agents.step(event)

@@ -393,6 +393,14 @@ class CommandDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The PBX's clock was put; `at` is the first instant it showed then."""
+
+    at: float
+    by: float  # seconds; positive: forward
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time went on: the PBX's last timestamp plus monotonic time since."""
 
@@ -433,6 +441,7 @@ Event = (
     | Resynced
     | LinkLost
     | CommandDone
+    | ClockStepped
     | Tick
 )
 

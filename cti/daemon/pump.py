@@ -18,6 +18,7 @@ from cti.core.commands import Command
 from cti.core.core import Core, Outcome
 from cti.core.events import (
     AgentSaid,
+    ClockStepped,
     DutySaid,
     Event,
     MemberRemoved,
@@ -110,11 +111,8 @@ class Pump:
         if event is None:
             return None
         self.figures.events += 1
-        if what is not event or type(event) is Resynced:  # what else is made here has a clock of its own
-            step = self._clock.step(event.at, arrival.mono)
-            if step:
-                self._on_step(event.at, step)
-        due = self._ticks_before(event.at)
+        due = self._clock_checked(event.at, arrival.mono) if what is not event else []
+        due += self._ticks_before(event.at)
         self._pbx_at, self._mono = event.at, arrival.mono
         outcome = self._guarded(event)
         if due:
@@ -122,6 +120,14 @@ class Pump:
         if type(event) in _HEARD:
             self._on_event(event)
         return outcome
+
+    def _clock_checked(self, at: float, mono: float) -> list[Outcome]:
+        """A clock that was put moves what is open with it, before anything is found to be due by the new time."""
+        step = self._clock.step(at, mono)
+        if not step:
+            return []
+        self._on_step(at, step)
+        return [self._guarded(ClockStepped(at, step))]
 
     def _ticks_before(self, at: float) -> list[Outcome]:
         """What came due before an event is dealt with first and as of its own instant, however late it is noticed."""

@@ -242,6 +242,7 @@ async def test_a_step_of_the_pbxs_clock_is_on_record(tmp_path: Path, pbx: Embedd
             return {"Event": "Rename", "Timestamp": f"{at:.6f}", "Uniqueid": "1.1", "Newname": "x"}
 
         now = cti.service.rooms["main"].pbx.now()
+        pbx.send(event(now))
         pbx.send(event(now + 3600))
         fault = await cti.fault(FaultKind.CLOCK, over=True)
         assert "main was put forward by 3600" in fault.detail
