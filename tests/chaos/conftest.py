@@ -75,6 +75,17 @@ class Site:
             rows = await ami.query("QueueStatus")
         return [row["Queue"] for row in rows if row.event == "QueueMember" and row["Name"] == agent]
 
+    async def settled(self, rig: Rig) -> None:
+        """Wait until no call is open, and every mark of a night call has become a work item."""
+        async with await self.lab.pbx.ami() as ami:
+
+            async def quiet() -> bool:
+                marks = await ami.query("DBGetTree", {"Family": "cti-pending"})
+                open_calls = await rig.items("/api/v1/calls", open="true", pbx="main")
+                return not open_calls and not any(row.event == "DBGetTreeResponse" for row in marks)
+
+            await rig.eventually(quiet, timeout=45)
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def site(lab: Lab, tmp_path: Path) -> AsyncIterator[Site]:

@@ -55,10 +55,7 @@ async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
             blind.times.append((hole, back))
             await traffic.placed(8)
 
-        async def settled() -> bool:
-            return not await rig.items("/api/v1/calls", open="true")
-
-        await rig.eventually(settled, timeout=15)
+        await site.settled(rig)
         rows = await faults(rig, "link")
         assert len(rows) == 2, rows
         assert abs(epoch(rows[0]["began_at"]) - cut) < 0.5

@@ -47,10 +47,7 @@ async def test_a_stalled_daemon_overflows_and_heals(site: Site) -> None:
             assert gapped
             await traffic.placed(8)
 
-        async def settled() -> bool:
-            return not await rig.items("/api/v1/calls", open="true")
-
-        await rig.eventually(settled, timeout=15)
+        await site.settled(rig)
     verdict = await judge(rig, site.lab.pbx, traffic, since, blind)
     assert verdict.breaches == [], verdict
     print(verdict)

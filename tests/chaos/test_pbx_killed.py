@@ -29,12 +29,8 @@ async def test_no_call_is_lost_by_killing_asterisk_in_mid_call(site: Site) -> No
             back = now()
             await traffic.placed(15)
 
-        async def settled() -> bool:
-            open_calls = await rig.items("/api/v1/calls", open="true")
-            ringing = [row for row in await rig.items("/api/v1/work-items") if row["result"] == "ringing"]
-            return not open_calls and not ringing
-
-        await rig.eventually(settled, timeout=40)
+        await site.settled(rig)
+        assert "ringing" not in {row["result"] for row in await rig.items("/api/v1/work-items")}
         links, restarts = await faults(rig, "link"), await faults(rig, "pbx_restart")
         assert [row["pbx"] for row in links + restarts] == ["main", "main"]
         assert abs(epoch(links[0]["began_at"]) - killed) < 1

@@ -56,10 +56,7 @@ async def test_a_flapping_pbx_never_disturbs_the_other(site: Site) -> None:
                 await traffic.placed(5)
             flapping.cancel()
 
-            async def settled() -> bool:
-                return not await rig.items("/api/v1/calls", open="true", pbx="main")
-
-            await rig.eventually(settled, timeout=15)
+            await site.settled(rig)
             assert slowest < SHOWN, slowest
             rows = await rig.items("/api/v1/faults")
             assert {row["pbx"] for row in rows} == {"flap"}
