@@ -9,8 +9,10 @@ Values: `<unknown>` means empty; names are C-escaped by Asterisk (`O\'Brien`) an
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from cti.core.facts import RejectReason
+from cti.core.quick import quicken
 
 Message = Mapping[str, str]
 
@@ -444,6 +446,8 @@ Event = (
     | ClockStepped
     | Tick
 )
+
+quicken(*get_args(Event))
 
 _EMPTY = {"", "<unknown>", "<null>", "(null)"}
 _LONGEST = 256  # characters of a header value that is kept

@@ -11,6 +11,9 @@ They become aware datetimes only at the edges (database, JSON, pages).
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
+
+from cti.core.quick import quicken
 
 FactKey = tuple[str, str]
 
@@ -558,3 +561,5 @@ Fact = (
     | Notice
     | Rejected
 )
+
+quicken(*get_args(Fact))
