@@ -4,7 +4,7 @@ Promised: whatever a PBX (or whoever sits on its line) sends, no exception escap
 unfinished frame by `MAX_FRAME`, the inbox by its size, and what the core keeps by what it believes to live, all of
 which it lets go when the PBX says that nothing does.
 
-Asserted: `CTI_FUZZ_MESSAGES` (400,000 unless set) mutated messages of a real Asterisk, in torn, shuffled, doubled
+Asserted: `CTI_FUZZ_MESSAGES` (240,000 unless set) mutated messages of a real Asterisk, in torn, shuffled, doubled
 and truncated streams, seeded by number, pass framer, stream, inbox, parser, core and sinks with every exception let
 out; after each life of a connection all tables are empty again.
 """
@@ -21,7 +21,7 @@ from cti.core.wire import MAX_FRAME, Framer, decode, event_name
 from tests.fuzz.mutator import END, chunks, corpus, stream
 from tests.fuzz.pipeline import INBOX, Pipeline
 
-MESSAGES = int(os.environ.get("CTI_FUZZ_MESSAGES", "400000"))
+MESSAGES = int(os.environ.get("CTI_FUZZ_MESSAGES", "240000"))
 SHARDS = 4  # tests, so that a failure names a quarter and a seed
 LIFE = 500  # frames of one connection
 EMPTY = ("legs", "calls", "bridges", "names", "moving", "dirty", "held", "members", "ringing", "on_call", "queue_talks", "live_calls")  # fmt: skip
