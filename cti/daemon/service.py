@@ -8,21 +8,20 @@ spool, or in the PBX's books.
 
 import asyncio
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry
-
 from config.settings import Settings
 from cti.core.commands import Command
 from cti.core.core import Core
 from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
 from cti.core.facts import CommandRecord, Delivery, Fact, Fault, FaultKind
+from cti.core.faults import told
 from cti.core.rules import AwayRule, Rules
-from cti.daemon import logs, token
 from cti.daemon.act import Actor
 from cti.daemon.ami import ROLES, Pbx
 from cti.daemon.board import Board
@@ -43,11 +42,15 @@ from cti.daemon.reports import Reports
 from cti.daemon.spool import Spool
 from cti.daemon.systemd import ServiceManager
 from metrics.record import Metrics
+from prometheus_client import CollectorRegistry
 from routing.model import Roster
 from routing.roster import Duty, resolve
 from store import Store, StoreError, open_store
 
+from cti.daemon import logs, token
+
 _PUBLISHER_LATE = 30.0  # seconds after the start; then a publisher that cannot log in is a fault
+_FULL = re.compile(r"\bis full\b|No space left")  # SQLite's and PostgreSQL's words for it
 _STEPS_APART = 60.0  # seconds between two steps of one clock that are both put on record
 
 log = structlog.get_logger(__name__)
@@ -241,7 +244,7 @@ class Service:
 
     def _database_trouble(self, began: bool, detail: str) -> None:
         if began:
-            full = "full" in detail  # SQLite's and PostgreSQL's word for it
+            full = _FULL.search(detail) is not None
             self.board.begin(FaultKind.DISK if full else FaultKind.DATABASE, "database", detail)
         else:
             self.board.end("database", {FaultKind.DISK, FaultKind.DATABASE})
@@ -314,9 +317,20 @@ class Service:
         self.store.writer.put(spooled)
         await self.roster()
         reported = [fact for fact in spooled if isinstance(fact, Fault)]
-        self.board.restore(newest(await self.store.queries.open_faults(), reported), self.rooms)
+        faults = newest(await self.store.queries.open_faults(), reported)
+        await self._tell_again(faults)
+        self.board.restore(faults, self.rooms)
         for room in self.rooms.values():
             await room.restore(self.store, spooled)
+
+    async def _tell_again(self, faults: Sequence[Fault]) -> None:
+        """Faults whose begin nobody was told of, because the earlier process died first."""
+        if webhook_of(self.settings) is None:
+            return
+        deliveries = await self.store.queries.deliveries(fault.id for fault in faults)
+        for fault in faults:
+            if not any(one.ok and one.kind == "fault_began" for one in deliveries.get(fault.id, ())):
+                self.notifier.put(told(fault))
 
     async def _run_rooms(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from config.settings import Settings, parse
-from cti.core.facts import CommandKind, CommandRecord, Fact, Fault, FaultKind
+from cti.core.facts import CommandKind, CommandRecord, Delivery, Fact, Fault, FaultKind
 from cti.daemon.embedded import EmbeddedPbx
 from cti.daemon.figures import health_of
 from cti.daemon.reload import Reloader
@@ -278,6 +278,40 @@ async def test_who_was_told_is_recorded_with_the_fault(tmp_path: Path, pbx: Embe
         assert (ended.kind, ended.ok, "410" in ended.detail) == ("fault_ended", False, True)
     await runner.cleanup()
     assert [one["event"] for one in got] == ["fault_began", "fault_ended"]
+
+
+async def test_a_fault_nobody_was_told_of_is_told_after_a_restart(tmp_path: Path, pbx: EmbeddedPbx) -> None:
+    """A3: the earlier process died before the webhook answered."""
+    got: list[str] = []
+
+    async def hook(request: web.Request) -> web.Response:
+        got.append(request.headers["X-CTI-Delivery"])
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/hook", hook)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    left = [Fault(f"hand-{n}", FaultKind.PHONE, "", made.T0, None, "dead", "2001") for n in (1, 2)]
+    delivery = Delivery(
+        "hand-2/fault_began/webhook", "hand-2", "", "fault_began", "webhook", made.T0, ok=True
+    )
+    async with running(
+        tmp_path, pbx, f'[notify]\nwebhook_url = "{url}"\nwebhook_secret_env = "HOOK"\n'
+    ) as cti:
+        cti.store.writer.put([*left, delivery])
+        await cti.store.writer.committed()
+        assert got == []
+    async with running(tmp_path, pbx) as cti:
+
+        async def told() -> Any:
+            return await cti.store.queries.deliveries(["hand-1"])
+
+        await eventually(told)
+    await runner.cleanup()
+    assert got == ["hand-1/fault_began"]
 
 
 async def test_a_reload_takes_over_what_it_can(tmp_path: Path, pbx: EmbeddedPbx) -> None:
