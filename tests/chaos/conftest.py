@@ -15,7 +15,7 @@ from tests.end_to_end.conftest import _empty
 from tests.pbx.amiclient import AmiClient
 from tests.pbx.asterisk import Lab, PbxConfig, QueueConfig
 from tests.pbx.phones import PhoneNetwork
-from tests.pbx.provision import provision
+from tests.pbx.provision import find_tree, provision
 from tests.rig import Rig
 
 SETTINGS = '[away]\nlimit = "4s"\nwarn_before = "2s"\ngrace = "1s"\n[service_level]\ndefault = "4s"\n'
@@ -28,9 +28,13 @@ LAB = PbxConfig(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of these need the PBX and share one event loop, because the pair runs for the whole session."""
+    patience = (
+        300 if find_tree() is not None else 900
+    )  # s; a fault may last half a minute, unpacking a PBX minutes
     for item in items:
         if Path(item.path).is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.pbx)
+            item.add_marker(pytest.mark.timeout(patience))
             if pytest_asyncio.is_async_test(item):
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
