@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
+
 from config.settings import Settings
 from cti.core.commands import Command
 from cti.core.core import Core
@@ -22,6 +24,7 @@ from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
 from cti.core.facts import CommandRecord, Delivery, Fact, Fault, FaultKind
 from cti.core.faults import told
 from cti.core.rules import AwayRule, Rules
+from cti.daemon import logs, token
 from cti.daemon.act import Actor
 from cti.daemon.ami import ROLES, Pbx
 from cti.daemon.board import Board
@@ -42,12 +45,9 @@ from cti.daemon.reports import Reports
 from cti.daemon.spool import Spool
 from cti.daemon.systemd import ServiceManager
 from metrics.record import Metrics
-from prometheus_client import CollectorRegistry
 from routing.model import Roster
 from routing.roster import Duty, resolve
 from store import Store, StoreError, open_store
-
-from cti.daemon import logs, token
 
 _PUBLISHER_LATE = 30.0  # seconds after the start; then a publisher that cannot log in is a fault
 _FULL = re.compile(r"\bis full\b|No space left")  # SQLite's and PostgreSQL's words for it
