@@ -1,0 +1,1 @@
+"""CTI beside an Asterisk PBX: the pure core, and the daemon around it."""
