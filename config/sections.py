@@ -234,6 +234,7 @@ class PbxSettings(Table):
     inbox_size: int = Field(100_000, ge=100, le=10_000_000, examples=[100_000])
     queue_log: FilePath | None = Field(None, examples=["/var/log/asterisk/queue_log"])
     cdr_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cdr-csv/Master.csv"])
+    cel_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cel-custom/cti.csv"])
 
     @field_validator("ca_file")
     @classmethod

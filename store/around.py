@@ -83,21 +83,19 @@ async def _roots(connection: AsyncConnection, ids: set[str]) -> set[str]:
     return roots
 
 
-async def last_seen(connection: AsyncConnection, pbx: str) -> float | None:
-    """When the newest thing began that is on record; later ones of the same process may be missing, earlier ones not.
+async def seen_between(connection: AsyncConnection, pbx: str) -> tuple[float, float] | None:
+    """When this PBX was first heard, and when the newest thing began that is on record; None when nothing is.
 
     Only beginnings are looked at, for they are indexed; what ended since is asked of the books again, which is harmless.
     """
-    latest = [
-        select(func.max(links.c.at)).where(links.c.pbx == pbx),
-        select(calls.c.started_at).where(calls.c.pbx == pbx).order_by(calls.c.started_at.desc()).limit(1),
-        select(agent_states.c.since)
-        .where(agent_states.c.pbx == pbx)
-        .order_by(agent_states.c.since.desc())
-        .limit(1),
-    ]
-    found = [(await connection.execute(statement)).scalar() for statement in latest]
-    return max((at for at in found if at is not None), default=None)
+    heard = select(func.min(links.c.at), func.max(links.c.at)).where(links.c.pbx == pbx)
+    first, last = (await connection.execute(heard)).one()
+    if first is None:
+        return None
+    for when, table in ((calls.c.started_at, calls), (agent_states.c.since, agent_states)):
+        newest = select(when).where(table.c.pbx == pbx).order_by(when.desc()).limit(1)
+        last = max(last, (await connection.execute(newest)).scalar() or last)
+    return first, last
 
 
 async def open_gaps(connection: AsyncConnection, pbx: str) -> tuple[Gap, ...]:

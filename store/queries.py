@@ -36,7 +36,7 @@ from cti.core.facts import (
 )
 from cti.core.memory import Known, Memory
 from store import tables
-from store.around import around, last_seen, open_gaps
+from store.around import around, open_gaps, seen_between
 from store.engine import Database
 from store.memory import open_memory
 from store.merged import families, parts, root_of
@@ -371,10 +371,10 @@ class Queries:
         async with self._database.read() as connection:
             return await around(connection, pbx, uniqueids, since=since, before=before)
 
-    async def last_seen(self, pbx: str) -> float | None:
-        """An instant up to which everything that happened on this PBX is on record; None when nothing is."""
+    async def seen_between(self, pbx: str) -> tuple[float, float] | None:
+        """When this PBX was first heard, and when the newest thing began that is on record; None when nothing is."""
         async with self._database.read() as connection:
-            return await last_seen(connection, pbx)
+            return await seen_between(connection, pbx)
 
     async def open_gaps(self, pbx: str) -> tuple[Gap, ...]:
         """Gaps of one PBX that the books have not filled yet, oldest first."""

@@ -43,7 +43,7 @@ class Rig:
         *,
         settings: str = "",
         pbx_settings: str = "",
-        books: tuple[Path, Path] | None = None,
+        books: tuple[Path, ...] | None = None,
         program: tuple[str, ...] = ("cti.daemon",),
     ) -> None:
         self.directory = directory
@@ -83,11 +83,8 @@ class Rig:
             file.touch(mode=0o600)
             file.write_text(secret)
             accounts += f'[pbx.main.{role}]\nuser = "{user}"\nsecret_file = "secrets/{role}"\n'
-        books = (
-            f'queue_log = "{self._books[0]}"\ncdr_csv = "{self._books[1]}"\n'
-            if self._books is not None
-            else ""
-        )
+        names = ("queue_log", "cdr_csv", "cel_csv")
+        books = "".join(f'{name} = "{path}"\n' for name, path in zip(names, self._books or (), strict=False))
         self.config.write_text(
             f"[http]\nport = {self.http_port}\n{self._settings}\n"
             f'[pbx.main]\nhost = "127.0.0.1"\nport = {self.ami_port}\n'

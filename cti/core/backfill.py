@@ -74,7 +74,9 @@ class Plan:
         return bool(self.new or self.completed)
 
 
-def plan(pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) -> Plan:
+def plan(
+    pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known, *, not_before: float = 0.0
+) -> Plan:
     """Compare the books with the records; see above.
 
     Args:
@@ -83,12 +85,16 @@ def plan(pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) 
         gaps: those the rows cover.
         rows: from before the first channel of every call concerned.
         known: what is on record of these calls.
+        not_before: calls that ended earlier are left alone: before this PBX was first listened to.
     """
-    return _Planner(pbx, rules, gaps, rows, known).plan()
+    return _Planner(pbx, rules, gaps, rows, known, not_before).plan()
 
 
 class _Planner:
-    def __init__(self, pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known) -> None:
+    def __init__(  # noqa: PLR0917 - what `plan` was given
+        self, pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known, not_before: float
+    ) -> None:
+        self._not_before = not_before
         self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
         self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known)]
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
@@ -128,7 +134,7 @@ class _Planner:
     # -- calls nobody saw
 
     def _whole(self, told: Call, parts: list[Part]) -> None:
-        if told.ended_at is None:
+        if told.ended_at is None or told.ended_at < self._not_before:
             return
         if not any(told.started_at <= gap.ended_at and told.ended_at > gap.began_at for gap in self._gaps):
             self._plan.unexplained.append(told.id)

@@ -81,16 +81,21 @@ class _Window:
     until: float | None
     latest: float
     edge: float
+    by_end: bool
 
-    def judges(self, began: float, *, alone: bool = False) -> bool:
-        """Whether something that began then is judged; `alone` = it has no partner in the other book."""
+    def judges(self, began: float, ended: float | None, *, alone: bool = False) -> bool:
+        """Whether something of that time is judged; `alone` = it has no partner in the other book."""
         margin = self.edge if alone else 0.0
+        if self.by_end:
+            if ended is None:
+                return False
+            began = ended
         after = self.since is None or began >= self.since + margin
         return after and (self.until is None or began < self.until - margin)
 
     def settled(self, ended: float | None) -> bool:
         """Whether both books must have had the time to note this end."""
-        return ended is not None and ended < self.latest - self.edge
+        return ended is not None and (self.by_end or ended < self.latest - self.edge)
 
 
 @dataclass(slots=True)
@@ -111,16 +116,18 @@ def reconcile(
     since: float | None = None,
     until: float | None = None,
     edge: float = 5.0,
+    by_end: bool = False,
 ) -> Report:
     """Compare the records of one PBX with its books (queue_log rows in the book's order).
 
     Give books and records a little beyond the window, so that partners across its bounds are found. A book that is
-    None cannot be read and is not compared. Seconds and epochs throughout.
+    None cannot be read and is not compared. Seconds and epochs throughout. `by_end` judges what ended in the window
+    instead of what began in it: then windows that follow each other judge everything, and once.
     """
     ends = [row.at for row in book_rows or ()] + [row.end for row in cdr_rows or ()]
     ends += [call.ended_at for call in calls if call.ended_at is not None]
     ends += [stay.left_at for stay in stays if stay.left_at is not None]
-    window = _Window(since, until, until if until is not None else max(ends, default=0.0), edge)
+    window = _Window(since, until, until if until is not None else max(ends, default=0.0), edge, by_end)
     tally = _Tally()
     if book_rows is not None:
         _compare_passes(stays, passes(book_rows), tolerance, window, tally)
@@ -140,12 +147,20 @@ def _compare_passes(
     for which in sorted(ours.keys() | theirs.keys()):
         stay, entry = ours.get(which), theirs.get(which)
         began = stay.joined_at if stay is not None else theirs[which].entered_at
-        if not window.judges(began, alone=stay is None or entry is None):
+        ended = _end_of(stay, entry)
+        if not window.judges(began, ended, alone=stay is None or entry is None):
             tally.left_out += 1
         elif stay is not None and entry is not None:
             _compare_pass(stay, entry, tolerance, window, tally)
         else:
             _lonely(stay, entry, window, tally)
+
+
+def _end_of(stay: QueueStay | None, entry: QueuePass | None) -> float | None:
+    """When a pass was over, as the book has it; one that the PBX cut off counts as over when it began."""
+    if entry is None:
+        return stay.left_at if stay is not None else None
+    return entry.entered_at if entry.cut else entry.ended_at
 
 
 def _numbered(stays: list[QueueStay]) -> dict[_Which, QueueStay]:
@@ -259,7 +274,7 @@ def _compare_calls(
 
 def _cdr_alone(name: str, group: list[CdrRow], window: _Window, tally: _Tally) -> None:
     began, ended = min(row.start for row in group), max(row.end for row in group)
-    if not window.judges(began, alone=True) or not window.settled(ended):
+    if not window.judges(began, ended, alone=True) or not window.settled(ended):
         tally.left_out += 1
         return
     tally.checked += 1
@@ -280,7 +295,7 @@ def _cdr_alone(name: str, group: list[CdrRow], window: _Window, tally: _Tally) -
 
 def _compare_call(call: Call, rows: list[CdrRow], window: _Window, tally: _Tally) -> None:
     alone = not rows
-    if not window.judges(call.started_at, alone=alone) or (alone and not window.settled(call.ended_at)):
+    if not window.judges(call.started_at, call.ended_at, alone=alone) or (alone and not window.settled(call.ended_at)):
         tally.left_out += 1
         return
     tally.checked += 1

@@ -95,3 +95,5 @@ def _room_checks(room: "Room") -> Iterator[Check]:
         yield Check(f"{room.name}.{role}", not link.trouble, link.trouble)
     state = room.publisher.status
     yield Check(f"{room.name}.roster", state.state is not PublishState.NEVER, state.error)
+    why = room.books.status.unverified
+    yield Check(f"{room.name}.books", ok=True, detail=f"unverified: {why}" if why else "")

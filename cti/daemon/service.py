@@ -11,7 +11,7 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -23,11 +23,14 @@ from cti.core.core import Core
 from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
 from cti.core.facts import CommandRecord, Delivery, Fact, Fault, FaultKind
 from cti.core.faults import told
+from cti.core.reconcile import Report
 from cti.core.rules import AwayRule, Rules
 from cti.daemon import logs, token
 from cti.daemon.act import Actor
 from cti.daemon.ami import ROLES, Pbx
 from cti.daemon.board import Board
+from cti.daemon.bookkeeper import Bookkeeper
+from cti.daemon.books import Books
 from cti.daemon.clock import WallClock
 from cti.daemon.figures import Progress, health_of, sources
 from cti.daemon.garbage import collect_rarely
@@ -79,8 +82,22 @@ class Room:
         self.actor = Actor(
             [self.pbx], record=service.ledger.put, durable=service.ledger.committed, wanted=self.core.wants
         )
+        self.books = Bookkeeper(
+            name,
+            rules_of(settings, name),
+            Books(settings.pbx[name]),
+            service.store.queries,
+            service.store.writer,
+            now=self.pbx.now,
+            seen=service.seen_marks,
+            reconciled=service.reconciled(name),
+        )
         self.pump = Pump(
-            self.core, service.sinks, self._act, on_event=self._heard, on_step=self._clock_stepped
+            self.core,
+            (*service.sinks, self.books.take),
+            self._act,
+            on_event=self._heard,
+            on_step=self._clock_stepped,
         )
         self.publisher = Publisher(
             self.pbx,
@@ -138,11 +155,18 @@ class Room:
         self.core.restore(overlaid(await store.queries.open_memory(self.name), self.name, spooled))
         asked = [fact for fact in spooled if isinstance(fact, CommandRecord) and fact.pbx == self.name]
         self.actor.restore(newest(await store.queries.open_commands(self.name), asked))
+        await self.books.restore()
 
     def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Run everything of this PBX; returns the tasks in the order in which they are to be ended."""
-        parts = (self.pbx.run(), self._publish(), self._collect_marks(), self.actor.run())
-        names = ("door", "publish", "marks", "actor")
+        parts = (
+            self.pbx.run(),
+            self._publish(),
+            self._collect_marks(),
+            self.actor.run(),
+            self.books.run(),
+        )
+        names = ("door", "publish", "marks", "actor", "books")
         tasks = [
             group.create_task(part, name=f"{self.name}-{n}") for part, n in zip(parts, names, strict=True)
         ]
@@ -226,6 +250,16 @@ class Service:
         taken = list(facts)
         self.metrics.take(taken)
         self.live.take(taken)
+
+    def reconciled(self, pbx: str) -> Callable[[Report, int], None]:
+        """Return what takes the comparisons with the books of one PBX."""
+
+        def take(report: Report, bad_lines: int) -> None:
+            self.metrics.reconciled(
+                pbx, checked=report.checked, mismatches=report.by_reason(), bad_lines=bad_lines
+            )
+
+        return take
 
     def give(self, facts: Sequence[Fact]) -> None:
         """Give facts that no core made to every sink; one that fails does not stop the others."""

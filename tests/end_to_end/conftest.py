@@ -80,7 +80,7 @@ async def _empty(ami: AmiClient, phones: PhoneNetwork) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def world(lab: Lab, tmp_path: Path) -> AsyncIterator[World]:
     """Nobody is logged in, the people of the demo are published, the daemon is ready."""
-    books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path)
+    books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path, lab.pbx.cel_path)
     rig = Rig(tmp_path / "cti", lab.pbx.ami_port, settings=SETTINGS, books=books)
     await rig.import_people(PEOPLE)
     async with await PhoneNetwork.connect(lab.phones) as phones, await lab.pbx.ami() as ami:

@@ -1,0 +1,341 @@
+"""Keeps the records of one PBX in agreement with its books: fills every gap, then compares, for as long as it runs.
+
+A gap begins with the last thing surely seen (by this process, or by the one before it as the store remembers it) and
+ends when the daemon is in step with the PBX again. It is put on record at once and stays open until every call it touched
+is over and completed, so that a daemon that dies meanwhile takes it up again. Which lines of the books belong to it is
+found by their time, so nothing about the books themselves has to be remembered.
+
+The comparison goes on in windows that follow each other and judges whatever ended in them, once. A call that is missing
+although there was no gap counts as a mismatch, and is then filled in all the same.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import structlog
+
+from cti.core.backfill import Plan, plan, uniqueids
+from cti.core.facts import AgentState, Call, Fact, Gap, Link, Quality
+from cti.core.memory import Known
+from cti.core.reconcile import MismatchReason, Report, reconcile
+from cti.core.rules import Rules
+from cti.daemon.bookreader import BookUnreadable
+from cti.daemon.books import BookRows, Books
+from store.errors import StoreError
+
+SETTLE = 3.0  # s after which the books have what happened
+_EVERY = 60.0  # s between two comparisons
+_LAG = 15.0  # s by which they stay behind: a call that ends now is being written by both sides
+_SURELY = 60.0  # s before a lost link in which something may have been missed already
+_MARGIN = 5.0  # s read beyond what is asked for
+_LOOK_BACK = 3600.0  # s before a window in which a queue pass that ends in it may have begun
+_LONGEST = 86_400.0  # s after which a gap is closed although a channel in the books has no end
+_RETRY = 10.0  # s after a failure
+_LOGGED = 20  # mismatches of one comparison; the counters have all
+
+log = structlog.get_logger(__name__)
+
+
+class Records(Protocol):
+    """What is asked of the store."""
+
+    async def around(self, pbx: str, uniqueids: Iterable[str], *, since: float, before: float) -> Known:
+        """Calls that ended then or have one of these channels."""
+
+    async def seen_between(self, pbx: str) -> tuple[float, float] | None:
+        """When the PBX was first heard, and the newest thing on record."""
+
+    async def open_gaps(self, pbx: str) -> tuple[Gap, ...]:
+        """Gaps not filled yet."""
+
+
+class FactWriter(Protocol):
+    """What is needed of `store.writer.Writer`."""
+
+    def put(self, facts: Iterable[Fact], *, from_books: bool = False) -> None:
+        """Take facts to be written soon."""
+
+    async def committed(self) -> None:
+        """Wait until everything put before is durable."""
+
+
+@dataclass(slots=True)
+class BooksStatus:
+    """How the books of one PBX stand, for health, metrics and the API; counts are since the start."""
+
+    pbx: str
+    unverified: str = ""  # why the records cannot be held against the books; "" when they are
+    verified_until: float | None = None  # what ended before was compared
+    checked: int = 0
+    mismatches: Counter[str] = field(default_factory=Counter)  # by reason
+    bad_lines: int = 0
+    gaps: int = 0  # not filled yet
+    filled: int = 0  # facts written from the books
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One reading of books and records about the same time."""
+
+    books: BookRows
+    known: Known
+
+
+class Bookkeeper:
+    """Fills and compares; `take` is a sink for this PBX's facts, `run` the task."""
+
+    def __init__(
+        self,
+        pbx: str,
+        rules: Rules,
+        books: Books,
+        records: Records,
+        writer: FactWriter,
+        *,
+        now: Callable[[], float],
+        seen: Callable[[Sequence[Fact]], None] = lambda _facts: None,
+        reconciled: Callable[[Report, int], None] = lambda _report, _bad: None,
+        settle: float = SETTLE,
+        lag: float = _LAG,
+        every: float = _EVERY,
+    ) -> None:
+        """Make one.
+
+        Args:
+            pbx: its name.
+            rules: as the live core has them.
+            books: where they are read.
+            records: the store's queries.
+            writer: the store's.
+            now: epoch seconds on the PBX's clock.
+            seen: gets calls and parts that nobody had seen, for today's figures.
+            reconciled: gets each comparison, and how many unreadable lines were met for the first time.
+            settle: seconds the books get to have something.
+            lag: seconds the comparison stays behind.
+            every: seconds between two comparisons.
+        """
+        self.status = BooksStatus(pbx)
+        self._pbx, self._rules, self._books = pbx, rules, books
+        self._records, self._writer = records, writer
+        self._now, self._seen, self._reconciled = now, seen, reconciled
+        self._settle, self._lag, self._every = settle, lag, every
+        self._gaps: dict[str, Gap] = {}
+        self._first_seen: float | None = None  # what was before is not ours to tell
+        self._last_seen: float | None = None
+        self._lost: tuple[float, str] | None = None
+        self._in_step = False
+        self._compared_until: float | None = None
+        self._known_bad: set[str] = set()
+        self._looked: set[str] = set()  # gaps filled as far as their calls are over
+        self._due = 0.0  # when the gaps are to be looked at
+        self._wake = asyncio.Event()
+
+    # -- what happens
+
+    async def restore(self) -> None:
+        """Take up what an earlier process left; call it before events arrive. Raises StoreError."""
+        self._gaps = {gap.id: gap for gap in await self._records.open_gaps(self._pbx)}
+        seen = await self._records.seen_between(self._pbx)
+        if seen is not None:
+            self._first_seen, self._last_seen = seen
+
+    def take(self, facts: Sequence[Fact]) -> None:
+        """Notice gaps, and calls of theirs that are over."""
+        for fact in facts:
+            match fact:
+                case Link(up=False):
+                    if self._in_step:
+                        self._lost = (fact.at - _SURELY, "overflow" if "overflow" in fact.detail else "link")
+                        self._in_step = False
+                case Link(up=True):
+                    self._back(fact.at)
+                case Call(ended_at=float()) if fact.quality is not Quality.COMPLETE:
+                    self._look_at(self._now() + self._settle)
+
+    def _back(self, at: float) -> None:
+        if self._in_step:
+            return
+        began, cause = self._lost or (at, "stopped")
+        if self._first_seen is None:
+            self._first_seen = at
+        if self._lost is None and self._last_seen is not None:
+            began = self._last_seen - _SURELY
+        began = max(began, self._first_seen)
+        self._in_step, self._lost = True, None
+        gap = Gap(f"{self._pbx}-{at:.6f}", self._pbx, min(began, at), at, cause)
+        self._gaps[gap.id] = gap
+        self._writer.put([gap])
+        self._look_at(at + self._settle)
+
+    def _look_at(self, at: float) -> None:
+        self._due = at if not self._due else min(self._due, at)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled; a failure is shown and tried again."""
+        while True:
+            self._wake.clear()
+            await self.round()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
+                    await asyncio.sleep(max(0.0, min(self._due - self._now(), self._every)))
+
+    def _pause(self) -> float:
+        if self.status.unverified and self._books.any:
+            return min(_RETRY, self._every)
+        return min(self._every, max(0.05, self._due - self._now())) if self._due else self._every
+
+    async def round(self) -> BooksStatus:
+        """Fill what can be filled and compare what can be compared; returns the status, whatever happened."""
+        before = self.status.unverified
+        try:
+            if self._books.any:
+                await self._fill()
+                await self._compare()
+            self.status.unverified = self._books.missing
+        except (BookUnreadable, StoreError) as error:
+            self.status.unverified = str(error)
+        except Exception as error:
+            log.exception("bookkeeping_failed", pbx=self._pbx)
+            self.status.unverified = f"{type(error).__name__}: {error}"
+        self.status.gaps = len(self._gaps)
+        if self.status.unverified and self.status.unverified != before:
+            log.warning("records_unverified", pbx=self._pbx, reason=self.status.unverified)
+        return self.status
+
+    # -- gaps
+
+    async def _fill(self) -> None:
+        now = self._now()
+        gaps = [gap for gap in self._gaps.values() if gap.ended_at + self._settle <= now]
+        self._due = 0.0
+        waiting = [gap.ended_at + self._settle for gap in self._gaps.values() if gap not in gaps]
+        if waiting:
+            self._look_at(min(waiting))
+        if not gaps:
+            return
+        span = await self._span(min(gap.began_at for gap in gaps), now)
+        found = await asyncio.to_thread(plan, self._pbx, self._rules, gaps, span.books.rows(), span.known)
+        await self._write(found)
+        self._looked |= {gap.id for gap in gaps}
+        await self._close([gap for gap in gaps if not found.living or now - gap.ended_at > _LONGEST], now)
+
+    async def _span(self, since: float, until: float) -> Span:
+        """Books and records of a time, from before the first channel of every call that needs completing."""
+        books = await self._books.read(since - _MARGIN, until)
+        names = self._channels(books)
+        known = await self._records.around(self._pbx, names, since=since - _MARGIN, before=until)
+        begins = [call.started_at for call in known.calls if call.quality is not Quality.COMPLETE]
+        first = min(begins, default=since)
+        if first < since:
+            books = await self._books.read(first - _MARGIN, until)
+            known = await self._records.around(
+                self._pbx, self._channels(books), since=since - _MARGIN, before=until
+            )
+        return Span(books, known)
+
+    @staticmethod
+    def _channels(books: BookRows) -> set[str]:
+        return uniqueids(books.rows()) | {row.uniqueid for row in books.cdr or ()}
+
+    async def _write(self, found: Plan) -> None:
+        if not found:
+            return
+        self._writer.put(found.new, from_books=True)
+        self._writer.put(found.completed)
+        await self._writer.committed()
+        self.status.filled += len(found.new) + len(found.completed)
+        self._seen([fact for fact in found.new if not isinstance(fact, AgentState)])
+        log.info(
+            "filled_from_books",
+            pbx=self._pbx,
+            calls=sum(isinstance(fact, Call) for fact in found.new),
+            parts=sum(not isinstance(fact, Call) for fact in found.new),
+            completed=len(found.completed),
+        )
+
+    async def _close(self, gaps: Iterable[Gap], now: float) -> None:
+        closed = [replace(gap, filled_at=now) for gap in gaps]
+        if not closed:
+            return
+        self._writer.put(closed)
+        await self._writer.committed()
+        for gap in closed:
+            self._gaps.pop(gap.id, None)
+            log.info(
+                "gap_filled", pbx=self._pbx, gap=gap.id, cause=gap.cause, seconds=gap.ended_at - gap.began_at
+            )
+
+    # -- comparison
+
+    async def _compare(self) -> None:
+        """Judge what ended since the last time; not before the gaps have been looked at."""
+        starts = [gap.began_at for gap in self._gaps.values() if gap.id not in self._looked]
+        until = min([self._now() - self._lag, *starts])
+        if self._compared_until is None:
+            begins = [gap.began_at for gap in self._gaps.values()]
+            self._compared_until = min([self._last_seen or until, until, *begins])
+        since = self._compared_until
+        if self._books.missing or not self._in_step or until - since < min(1.0, self._every):
+            return
+        books, report = await self._judge(since, until)
+        self._compared_until = self.status.verified_until = until
+        self._count(report, books)
+        missing = {MismatchReason.NOT_IN_RECORDS, MismatchReason.CDR_WITHOUT_CALL}
+        if any(mismatch.reason in missing for mismatch in report.mismatches):
+            span = await self._span(since, self._now())
+            rows, first = span.books.rows(), self._first_seen or 0.0
+            await self._write(plan(self._pbx, self._rules, [], rows, span.known, not_before=first))
+
+    async def _judge(self, since: float, until: float) -> tuple[BookRows, Report]:
+        books = await self._books.read(since - _LOOK_BACK, self._now())
+        known = await self._records.around(self._pbx, _ended(books, since, until), since=since, before=until)
+        first = min((call.started_at for call in known.calls), default=since)
+        if first < since - _LOOK_BACK:
+            books = await self._books.read(first - _MARGIN, self._now())
+        report = await asyncio.to_thread(
+            reconcile,
+            known.stays,
+            known.calls,
+            known.legs,
+            books.queue_log,
+            books.cdr,
+            since=since,
+            until=until,
+            edge=0.0,
+            by_end=True,
+        )
+        return books, report
+
+    def _count(self, report: Report, books: BookRows) -> None:
+        new_bad = {line.raw for lines in books.bad.values() for line in lines} - self._known_bad
+        self._known_bad |= new_bad
+        status = self.status
+        status.checked += report.checked
+        status.mismatches.update(_counted(report.by_reason()))
+        status.bad_lines += len(new_bad)
+        self._reconciled(report, len(new_bad))
+        for mismatch in report.mismatches[:_LOGGED]:
+            log.warning(
+                "record_differs",
+                pbx=self._pbx,
+                reason=mismatch.reason.value,
+                call=mismatch.call_id or mismatch.uniqueid,
+                ours=mismatch.ours,
+                book=mismatch.book,
+            )
+
+
+def _counted(by_reason: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in by_reason.items() if count}
+
+
+def _ended(books: BookRows, since: float, until: float) -> set[str]:
+    """Channels of which a book notes something in this time."""
+    names = {row.callid for row in books.queue_log or () if since - 1 <= row.at <= until + 1}
+    return names | {row.uniqueid for row in books.cdr or () if since - 1 <= row.end <= until + 1}
