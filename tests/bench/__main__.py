@@ -15,29 +15,43 @@ from tests.pbx.provision import ProvisionError, Tree, provision
 from tests.rig import Rig
 
 _CALLS = 100_000
-_LIVE_CALLS = 2_000
+_LIVE_CALLS = 10_000
+
+
+class _Told(list[Figure]):
+    """Figures, each told as soon as it is there."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def tell(self, *figures: Figure) -> None:
+        self += figures
+        for figure in figures:
+            self._console.print(f"  {figure.name} {figure.value:.4g} {figure.unit}", highlight=False)
 
 
 async def _measure(console: Console, tree: Tree, directory: Path, keep: Path | None) -> list[Figure]:
-    figures: list[Figure] = []
+    figures = _Told(console)
     recording = keep or directory / "load.cti"
     recording.unlink(missing_ok=True)
     async with load.pbx(tree, directory / "pbx") as asterisk, load.Callers(asterisk) as callers:
         console.print(f"{asterisk.version}: the daemon beside it at {live.RATE:g} calls/s …")
         async with Rig(directory / "cpu", asterisk.ami_port) as rig:
-            figures += await live.cpu(asterisk, rig, callers)
+            figures.tell(*await live.cpu(asterisk, rig, callers))
         console.print("recording …")
         await live.recording(asterisk, callers, recording)
         console.print("to the PBX's saturation …")
         out = directory / "delays.json"
         probe = Rig(directory / "delays", asterisk.ami_port, program=("tests.bench.probe", str(out)))
-        figures += await live.delays(asterisk, probe, callers, out)
+        figures.tell(*await live.delays(asterisk, probe, callers, out))
         console.print("a restart over a full house …")
-        figures.append(await live.restart(asterisk, Rig(directory / "restart", asterisk.ami_port), callers))
+        rig = Rig(directory / "restart", asterisk.ami_port)
+        figures.tell(await live.restart(asterisk, rig, callers))
     console.print("recorded bytes at full speed …")
-    figures.append(_speed(await _child("speed", str(recording))))
+    figures.tell(_speed(await _child("speed", str(recording))))
     console.print(f"{_CALLS} calls through one process …")
-    figures += _memory(await _child("memory", str(recording), str(_CALLS), str(_LIVE_CALLS)))
+    figures.tell(*_memory(await _child("memory", str(recording), str(_CALLS), str(_LIVE_CALLS))))
     return figures
 
 

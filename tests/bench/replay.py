@@ -7,6 +7,7 @@ with: SQLite file, metrics, live picture. Only the socket is missing: bytes come
 import asyncio
 import gc
 import json
+import math
 import re
 import sys
 import tempfile
@@ -136,7 +137,9 @@ def speed(path: Path, rounds: int = _ROUNDS) -> dict[str, float]:
     }
 
 
-_STAMP = re.compile(rb"(?<![0-9.])([0-9]{10})(?=\.[0-9]+)")  # the epoch in a uniqueid or a Timestamp
+_STAMP = re.compile(rb"(?<![0-9.])([0-9]{10})\.[0-9]")  # the epoch in a uniqueid or a Timestamp
+_BRIDGE = b"BridgeUniqueid: "
+_SERIAL = re.compile(rb"-[0-9a-f]{8}(?=;[12])")  # of a Local channel's name
 _ENDINGS = tuple(
     b"Event: %b\r\n" % name
     for name in (
@@ -151,48 +154,63 @@ _ENDINGS = tuple(
 
 
 class Again:
-    """A recording played again and again: each time with the uniqueids and timestamps of a later hour."""
+    """A recording played again and again: each time with the uniqueids and timestamps of a later hour.
 
-    def __init__(self, path: Path) -> None:
-        self.data = _whole(path)
-        frames = self.data.split(b"\r\n\r\n")
-        self._live = [f for f in frames if f.startswith(b"Event: ") and b"\r\nActionID: " not in f]
-        self.calls = sum(f.startswith(b"Event: QueueCallerJoin\r\n") for f in frames)
+    It is read from a file piece by piece, so that it takes no memory of the process that is measured.
+    """
 
-    def shifted(self, seconds: int, *, ends: bool = True) -> bytes:
-        """The live events `seconds` later; without `ends` nobody hangs up."""
-        frames = self._live if ends else [f for f in self._live if not f.startswith(_ENDINGS)]
-        text = b"\r\n\r\n".join([*frames, b""])
-        return _STAMP.sub(lambda m: b"%d" % (int(m[1]) + seconds), text)
+    def __init__(self, recording: Path, directory: Path) -> None:
+        data = _whole(recording)
+        frames = data.split(b"\r\n\r\n")
+        live = [f for f in frames if f.startswith(b"Event: ") and b"\r\nActionID: " not in f]
+        self.calls = sum(f.startswith(b"Event: QueueCallerJoin\r\n") for f in live)
+        self._seconds = sorted({int(second) for second in _STAMP.findall(data)}, reverse=True)
+        self._files = {True: directory / "whole", False: directory / "endless"}
+        self._files[True].write_bytes(b"\r\n\r\n".join([*live, b""]))
+        endless = [f for f in live if not f.startswith(_ENDINGS)]
+        self._files[False].write_bytes(b"\r\n\r\n".join([*endless, b""]))
+
+    def reads(self, shift: int, *, ends: bool = True) -> Iterator[bytes]:
+        """The live events `shift` seconds later; without `ends` nobody hangs up."""
+        with self._files[ends].open("rb") as file:
+            rest = b""
+            while piece := file.read(_READ):
+                piece, _, rest = (rest + piece).rpartition(b"\r\n")
+                for (
+                    second
+                ) in self._seconds:  # the latest first, for what has been shifted is not to be met again
+                    piece = piece.replace(b"%d." % second, b"%d." % (second + shift))
+                if not ends:  # their names must not be met again either
+                    piece = _SERIAL.sub(
+                        rb"\g<0>%d" % shift, piece.replace(_BRIDGE, b"%b%d-" % (_BRIDGE, shift))
+                    )
+                yield piece + b"\r\n"
+            yield rest
 
 
 async def _memory(path: Path, calls: int, live: int) -> dict[str, float]:
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="cti-bench-") as directory:
+        again = Again(path, Path(directory))
         async with await open_store(f"sqlite+aiosqlite:///{directory}/cti.sqlite3") as store:
-            pipeline, again = Pipeline(store), Again(path)
-            await pipeline.play(_reads(again.data))
+            pipeline = Pipeline(store)
+            await pipeline.play(data for _, data in read_recording(path))
             done, hour = again.calls, 0
             for mark in (calls // 2, calls):
                 while done < mark:
                     hour += 1
-                    await pipeline.play(_reads(again.shifted(hour * 3600)))
+                    await pipeline.play(again.reads(hour * 3600))
                     done += again.calls
                 found[f"rss_at_{mark}"] = rss_bytes()
             gc.collect()
             before, opened, alive = rss_bytes(), 0, len(pipeline.core.calls.calls)
-            while opened < live:
+            for _ in range(math.ceil(live / again.calls)):
                 hour += 1
-                await pipeline.play(_reads(again.shifted(hour * 3600, ends=False)))
-                opened = len(pipeline.core.calls.calls) - alive
+                await pipeline.play(again.reads(hour * 3600, ends=False))
+            opened = len(pipeline.core.calls.calls) - alive
             gc.collect()
-            found |= {
-                "calls": done,
-                "leaked": alive,
-                "live": opened,
-                "per_live": (rss_bytes() - before) / opened,
-            }
-    return found
+            grown = rss_bytes() - before
+    return found | {"calls": done, "leaked": alive, "live": opened, "per_live": grown / opened}
 
 
 def main(what: str, path: str, *numbers: str) -> None:
