@@ -24,7 +24,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cti.core.facts import Fact
-from store import engine, upserts
+from store import engine, upserts, wide
 
 _CLOSING = 5.0  # seconds a transaction that is under way gets to end in
 
@@ -76,7 +76,7 @@ class SqliteTransactor:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for statement, rows in upserts.batches(facts, "sqlite", only_absent=only_absent):
-                connection.executemany(statement, rows)
+                wide.run(connection, statement, rows)
             connection.execute("COMMIT")
         except Exception as error:
             if is_about_data(error):
