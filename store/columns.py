@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, Boolean, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -74,4 +75,11 @@ def bound(type_: TypeEngine[Any], dialect: str) -> Callable[[Any], Any] | None:
     """What makes a column's Python value the driver's own, for rows that go to it directly; None: it is that already."""
     if isinstance(type_, UtcInstant):
         return _aware if dialect == "postgresql" else _micros
+    if isinstance(type_, Boolean) and dialect == "sqlite":
+        return int  # what the driver would make of it, slowly
     return _json if isinstance(type_, TextTuple) else None
+
+
+def plain(value: StrEnum | None) -> str | None:
+    """An enumeration's text: the drivers take the member too, but look for an adapter each time."""
+    return None if value is None else value.value

@@ -37,6 +37,7 @@ _CONNECT_S = 5.0  # to reach a PostgreSQL server
 _STATEMENT_S = 15.0  # to hear from it after that: what a black-holed link costs
 _IDLE_S = 60
 _CLOSING_S = 3.0  # to take leave of it
+_WAL_PAGES = 4_000  # 16 MB are gathered before they go into the file: a page changed often goes there once
 _WAL_KEPT = 64 * 1024 * 1024  # bytes to which the WAL file is cut back after a burst
 
 
@@ -204,6 +205,7 @@ def _set_pragmas(connection: Any, *, write: bool) -> None:
         f"busy_timeout={_BUSY_MS}",  # first: the next ones may meet a lock
         "journal_mode=WAL",
         "synchronous=NORMAL",
+        f"wal_autocheckpoint={_WAL_PAGES}",
         f"journal_size_limit={_WAL_KEPT}",
         "foreign_keys=ON",
         f"query_only={'OFF' if write else 'ON'}",

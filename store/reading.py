@@ -42,7 +42,7 @@ def select_facts(kind: type[Any], *more: Any) -> Select[Any]:
 def fact_maker(kind: type[T]) -> Callable[[Sequence[Any]], T]:
     """Builds a fact from a row of `select_facts`."""
     hints = get_type_hints(kind)
-    enums = [(n, _enum_in(hints[field.name])) for n, field in enumerate(fields(kind))]  # type: ignore[arg-type]
+    enums = [(n, enum_in(hints[field.name])) for n, field in enumerate(fields(kind))]  # type: ignore[arg-type]
     converters = [(n, enum) for n, enum in enums if enum is not None]
     count = len(enums)
 
@@ -56,7 +56,8 @@ def fact_maker(kind: type[T]) -> Callable[[Sequence[Any]], T]:
     return make
 
 
-def _enum_in(hint: Any) -> type[StrEnum] | None:
+def enum_in(hint: Any) -> type[StrEnum] | None:
+    """The enumeration that a field's type names, alone or beside None."""
     for one in (hint, *get_args(hint)):
         if isinstance(one, type) and issubclass(one, StrEnum):
             return one

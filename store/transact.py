@@ -57,6 +57,7 @@ class SqliteTransactor:
         self._file = str(url.database)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     async def write(self, facts: Iterable[Fact], *, only_absent: bool) -> None:
         """See `Transactor.write`; a transaction that is cancelled is still ended by its thread, one way or the other."""
@@ -65,6 +66,9 @@ class SqliteTransactor:
 
     async def close(self) -> None:
         """See `Transactor.close`."""
+        if self._closed:
+            return
+        self._closed = True
         done = asyncio.wrap_future(self._thread.submit(self._disconnect))
         self._thread.shutdown(wait=False)
         await asyncio.wait([done], timeout=_CLOSING)

@@ -12,7 +12,7 @@ A row is replaced by the last fact of its key, with three exceptions:
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_type_hints
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,7 +31,8 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import pysqlite
 
 from cti.core.facts import AgentState, Call, Fact, Quality, WorkItem
-from store.columns import bound
+from store.columns import bound, plain
+from store.reading import enum_in
 from store.tables import FACT_TABLES, agent_states, work_items
 
 _CHUNK = (
@@ -105,7 +106,10 @@ def _bind(statement: Insert | Update, kind: type[Any], dialect: str) -> _Bound:
     compiled = statement.compile(dialect=_DIALECTS[dialect])
     names = [name.removeprefix(_OF_STATE) for name in compiled.positiontup or ()]
     table, values = FACT_TABLES[kind], attrgetter(*names)
-    found = [(n, bound(table.c[name].type, dialect)) for n, name in enumerate(names)]
+    enums = {name for name, hint in get_type_hints(kind).items() if enum_in(hint) is not None}
+    found = [
+        (n, plain if name in enums else bound(table.c[name].type, dialect)) for n, name in enumerate(names)
+    ]
     converters = [(n, convert) for n, convert in found if convert is not None]
 
     def row(fact: Fact) -> Sequence[Any]:

@@ -126,13 +126,11 @@ class Postgres:
 
     def freeze(self) -> None:
         """Answer nobody any more, and close nothing: what a black-holed network looks like."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Go on after `freeze`."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def limit_files(self, size: int | None) -> None:
         """Let no file grow beyond `size` bytes, as a full disk does; None: there is room again."""
@@ -245,10 +243,18 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):  # a child that has ended meanwhile
+                os.kill(pid, number)
+
     def _pids(self) -> list[int]:
         """The server and its children: it goes first to sleep, so that no new child escapes."""
         pid = self._pid()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):  # the server itself has ended
+            return [pid]
         return [pid, *map(int, children)]
 
     def _log_end(self) -> str:
