@@ -381,6 +381,11 @@ class Queries:
         async with self._database.read() as connection:
             return await open_gaps(connection, pbx)
 
+    async def gaps(self, pbx: str) -> tuple[Gap, ...]:
+        """Every gap of one PBX, oldest first."""
+        g = tables.gaps.c
+        return await self._all(Gap, select_facts(Gap).where(g.pbx == pbx).order_by(g.began_at))
+
     async def _facts(
         self,
         kind: type[T],

@@ -24,6 +24,7 @@ from cti.core.core import Core
 from cti.core.facts import (
     AgentState,
     Attempt,
+    AttemptOutcome,
     Call,
     Disposition,
     EndedBy,
@@ -34,6 +35,7 @@ from cti.core.facts import (
     Quality,
     QueueStay,
     State,
+    StayOutcome,
     Talk,
 )
 from cti.core.memory import Known
@@ -43,6 +45,8 @@ from cti.core.rules import Rules
 
 _SAME_INSTANT = 1e-5  # s; the store keeps microseconds
 _SAME_JOIN = 2.5  # s by which two accounts of one joining may differ (a listed wait has whole seconds)
+_TOGETHER = 0.05  # s within which the events of one occurrence come
+_CLEARLY = 0.5  # s
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 
 Part = Leg | QueueStay | Attempt | Talk
@@ -164,9 +168,13 @@ class _Planner:
 
     def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
         changes = self._unknown(stored, told, _CALL)
-        if stored.answered_at is None and told.answered_at is not None:
-            changes["disposition"] = told.disposition  # nobody saw that they were served
-        if stored.disposition is Disposition.UNKNOWN and told.disposition is not None:
+        served = told.answered_at
+        first = stored.answered_at is None or (served or 0.0) < stored.answered_at - _CLEARLY
+        if served is not None and self._missed(served) and first:
+            changes["answered_at"] = served  # nobody saw them served first
+        decided = stored.disposition is not Disposition.UNKNOWN
+        unseen = "answered_at" in changes or (told.ended_at is not None and self._missed(told.ended_at))
+        if told.disposition not in {None, stored.disposition} and (unseen or not decided):
             changes["disposition"] = told.disposition
         return changes
 
@@ -189,6 +197,10 @@ class _Planner:
             return
         stored = same[0]
         changes = self._unknown(stored, told, _STAY)
+        if told.left_at is not None and self._missed(told.left_at):  # how they left was concluded, not seen
+            moved = stored.outcome is StayOutcome.TRANSFERRED_OUT
+            if not moved and told.outcome not in {None, stored.outcome}:
+                changes |= {"outcome": told.outcome, "left_at": told.left_at, "wait": told.wait}
         if {"answered_at", "left_at"} & changes.keys() or stored.wait is None:
             changes |= {"wait": told.wait} if told.wait != stored.wait else {}
         self._update(stored, changes)
@@ -198,7 +210,11 @@ class _Planner:
         if stored is None:
             self._add(call_id, told)
         else:
-            self._update(stored, self._unknown(stored, told, _ATTEMPT))
+            changes = self._unknown(stored, told, _ATTEMPT)
+            concluded = told.ended_at is not None and self._missed(told.ended_at)
+            if concluded and told.outcome not in {None, AttemptOutcome.UNKNOWN, stored.outcome}:
+                changes |= {"outcome": told.outcome, "ended_at": told.ended_at}
+            self._update(stored, changes)
 
     def _talk(self, call_id: str, told: Talk) -> None:
         channel = told.id.rpartition("/")[0]
@@ -254,6 +270,10 @@ class _Planner:
                 continue
             if not any(_same_state(fact, stored) for stored in self._known.agent_states):
                 self._plan.new.append(replace(fact, previous_since=None, sources=("*:queue_log",)))
+
+    def _missed(self, at: float) -> bool:
+        """Whether the signs of what happened then were missed, or some of them: then it was concluded, not seen."""
+        return any(gap.began_at - _TOGETHER < at < gap.ended_at for gap in self._gaps)
 
     def _in_gap(self, at: float) -> bool:
         return any(gap.began_at < at < gap.ended_at for gap in self._gaps)
