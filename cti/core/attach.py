@@ -154,6 +154,7 @@ def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
     leg.call.quality = Quality.GAPPED
     leg.call.attached = True
     leg.dialed = channel.application in _DIALLED
+    leg.own_line = channel.application == "AgentLogin"
     if leg.dialed and channel.state == _UP:
         leg.answered_at = at
 

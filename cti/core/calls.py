@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from cti.core import events as ev
+from cti.core import moves
 from cti.core.endings import TURNED_AWAY, disposition, leg_outcome, stay_outcome
 from cti.core.facts import (
     AttemptOutcome,
@@ -26,7 +27,16 @@ from cti.core.facts import (
     RejectReason,
     StayOutcome,
 )
-from cti.core.parts import AttemptPart, CallPart, LegPart, Part, StayPart, TalkPart
+from cti.core.parts import (
+    AttemptPart,
+    CallPart,
+    LegPart,
+    Part,
+    PartOfCall,
+    RecordingPart,
+    StayPart,
+    TalkPart,
+)
 from cti.core.people import AgentBook, age_of, device_of, device_of_interface
 from cti.core.rules import Rules
 
@@ -155,8 +165,12 @@ class Calls:
 
     def _state_changed(self, e: ev.ChannelStateChanged) -> None:
         leg = self.legs.get(e.uniqueid)
-        if leg is not None:
-            self.decide_stay(leg, e.queue_status, e.at, last_word=False)
+        if leg is None:
+            return
+        self.decide_stay(leg, e.queue_status, e.at, last_word=False)
+        if leg.ringing and e.state == _UP:
+            leg.ringing = False
+            self.refresh_talks(leg, e.at)
 
     def _caller_changed(self, e: ev.CallerChanged) -> None:
         leg = self.legs.get(e.uniqueid)
@@ -189,6 +203,9 @@ class Calls:
         call = leg.call
         if not e.by_device or leg.pair is not None:
             return
+        leg.quits = True
+        if leg.talk is not None and sum(party.call is call for party in self._parties(leg)) > 2:  # noqa: PLR2004 - two make a talk
+            return  # the others talk on
         by_origin = leg.uniqueid == call.origin
         rung = not by_origin or (leg.dialed and leg.answered_at is None)
         if rung and leg.talk is None:
@@ -207,6 +224,7 @@ class Calls:
         leg = self._leg(e.uniqueid, e)
         if leg is not None:
             leg.hangup_cause = e.cause
+            leg.call.voicemail |= e.voicemail
             leg.call.turned_away |= leg.passes == 0 and e.queue_status in TURNED_AWAY
             self.end_leg(leg, e.queue_status, e.at)
 
@@ -220,6 +238,7 @@ class Calls:
         leg.moving = False
         self._leave_bridge(leg, at)
         self._end_talk(leg, at)
+        self._stop_recordings(leg, at)
         self._forget(leg)
         leg.call.live.discard(leg.uniqueid)
         self.end_if_empty(leg.call, at)
@@ -253,6 +272,7 @@ class Calls:
         origin = next((leg for leg in call.legs if leg.uniqueid == call.origin), call.legs[0])
         call.hangup_cause = origin.hangup_cause
         call.disposition = disposition(call)
+        moves.settle(self, call)
         if call.ended_by is None:
             call.ended_by = EndedBy.SYSTEM if call.quality is Quality.COMPLETE else EndedBy.UNKNOWN
         self.show(call)
@@ -282,6 +302,9 @@ class Calls:
         older.stays += younger.stays
         older.attempts += younger.attempts
         older.talks += younger.talks
+        older.transfers += younger.transfers
+        older.recordings += younger.recordings
+        older.voicemail |= younger.voicemail
         older.live |= younger.live
         older.attached |= younger.attached
         older.turned_away |= younger.turned_away
@@ -309,7 +332,7 @@ class Calls:
         leg.number = _dialed_number(e.dialed) or leg.number
         source = self.legs.get(e.source)
         if source is not None:
-            self.decide_stay(source, e.queue_status, e.at, last_word=False)
+            self.decide_stay(source, e.queue_status, e.at, last_word=False, lives_on=True)
             self.leads_on(source)
             self.leads_on(leg)
             call = self.join(source.call, leg.call)
@@ -365,9 +388,14 @@ class Calls:
         if attempt is not None and attempt.outcome is None:
             attempt.over_at = attempt.over_at or e.at
             if e.status == "ANSWER":
-                attempt.outcome, attempt.ended_at = AttemptOutcome.ANSWERED, e.at
-                self.touch(attempt)
+                self.answer_attempt(leg, e.at)
         self.touch(leg)
+
+    def answer_attempt(self, leg: LegPart, at: float) -> None:
+        """The phone was picked up."""
+        if leg.attempt is not None:
+            leg.attempt.outcome, leg.attempt.ended_at = AttemptOutcome.ANSWERED, at
+            self.touch(leg.attempt)
 
     # -- queues
 
@@ -377,7 +405,7 @@ class Calls:
             return
         if leg.stay is not None and leg.stay.left_at is None and leg.stay.queue == e.queue:
             return  # already known from a list
-        self.decide_stay(leg, e.queue_status, e.at, last_word=True)
+        self.decide_stay(leg, e.queue_status, e.at, last_word=True, lives_on=True)
         stay = self.begin_stay(leg, e.queue, e.at, e.position)
         stay.status_before = e.queue_status
 
@@ -414,12 +442,17 @@ class Calls:
         self.touch(stay)
         self.decide_stay(self.legs[e.uniqueid], e.queue_status, e.at, last_word=False)
 
-    def decide_stay(self, leg: LegPart, queue_status: str, at: float, *, last_word: bool) -> None:
-        """End the pass of a caller who was not connected, as soon as it can be told how."""
+    def decide_stay(
+        self, leg: LegPart, queue_status: str, at: float, *, last_word: bool, lives_on: bool = False
+    ) -> None:
+        """End the pass of a caller who was not connected, as soon as it can be told how.
+
+        `last_word`: nothing more will be heard of this pass; `lives_on`: the caller was seen doing something else.
+        """
         stay = leg.stay
         if stay is None or stay.outcome is not None or (stay.left_at is None and not last_word):
             return
-        outcome = stay_outcome(stay, queue_status, last_word=last_word)
+        outcome = stay_outcome(stay, queue_status, last_word=last_word, lives_on=lives_on)
         if outcome is None:
             return
         if outcome in {StayOutcome.LEFT_BY_KEY, StayOutcome.UNKNOWN} and self._connected_unseen(leg, stay):
@@ -453,7 +486,9 @@ class Calls:
         answered_at = member.answered_at if member is not None and member.answered_at else e.at
         stay.left_at = stay.left_at or e.at
         stay.book_wait = e.hold_time
-        self.connect(self.legs[e.uniqueid], stay, e.member, device_of_interface(e.interface), answered_at)
+        stay.member_channel = e.member_channel
+        agent = e.member if member is None or not member.picked else member.agent or ""
+        self.connect(self.legs[e.uniqueid], stay, agent, device_of_interface(e.interface), answered_at)
 
     def connect(self, leg: LegPart, stay: StayPart, agent: str, device: str, at: float) -> None:
         """The caller `leg` was given to this member, who picked up at `at`."""
@@ -487,6 +522,9 @@ class Calls:
         stay = next(
             (s for s in owed if s.uniqueid == e.uniqueid), owed[0] if owed and not e.uniqueid else None
         )
+        if stay is None and e.member_channel:
+            # After a transfer into a queue app_queue names the channel that was put in the caller's place.
+            stay = next((s for s in owed if s.member_channel == e.member_channel), None)
         if stay is None:
             return
         owed.remove(stay)
@@ -505,7 +543,8 @@ class Calls:
         leg = self._leg(e.uniqueid, e)
         if leg is None:
             return
-        self.decide_stay(leg, e.queue_status, e.at, last_word=False)
+        self.decide_stay(leg, e.queue_status, e.at, last_word=False, lives_on=True)
+        leg.ringing = not e.up
         if leg.bridge is not None and leg.bridge != e.bridge:
             self._leave_bridge(leg, e.at)
         bridge = self.bridges.get(e.bridge)
@@ -516,7 +555,8 @@ class Calls:
         self.leads_on(leg)
         if bridge.kind == "basic" and len(bridge.members) == 2:  # noqa: PLR2004 - a two-party bridge is the edge
             one, two = (self.legs[uniqueid] for uniqueid in bridge.members)
-            self.show(self.join(one.call, two.call))
+            if not (one.own_line or two.own_line):
+                self.show(self.join(one.call, two.call))
         self.refresh_talks(leg, e.at)
 
     def _bridge_left(self, e: ev.BridgeLeft) -> None:
@@ -536,22 +576,15 @@ class Calls:
         for other in group:
             self.refresh_talks(other, at)
 
-    def _bridge_merged(self, e: ev.BridgeMerged) -> None:
-        source = self.bridges.get(e.source)
-        target = self.bridges.get(e.bridge)
-        if source is None or target is None or source is target:
-            return
-        for uniqueid in source.members:
-            self.legs[uniqueid].bridge = e.bridge
-        target.members |= source.members
-        del self.bridges[e.source]
-        for uniqueid in target.members:
-            self.refresh_talks(self.legs[uniqueid], e.at)
-
     def _bridge_destroyed(self, e: ev.BridgeDestroyed) -> None:
         bridge = self.bridges.get(e.bridge)
         for uniqueid in list(bridge.members) if bridge is not None else ():
             self._leave_bridge(self.legs[uniqueid], e.at)
+
+    def _stays_on_line(self, e: ev.StaysOnLine) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is not None:
+            leg.own_line = True
 
     def _local_bridged(self, e: ev.LocalBridged) -> None:
         one, two = self.legs.get(e.one), self.legs.get(e.two)
@@ -596,16 +629,23 @@ class Calls:
     def _is_party(self, leg: LegPart) -> bool:
         if leg.bridge is None or not self.bridges[leg.bridge].talkable:
             return False
-        return not leg.relays
+        return not leg.relays and not leg.ringing
+
+    def _parties(self, leg: LegPart) -> list[LegPart]:
+        return [other for other in self.group(leg) if self._is_party(other)]
 
     def refresh_talks(self, start: LegPart, at: float) -> None:
         """Begin and end the talks of everybody connected with `start`."""
         group = self.group(start)
         parties = [leg for leg in group if self._is_party(leg)]
         talking = set() if len(parties) < 2 else {leg.uniqueid for leg in parties}  # noqa: PLR2004 - two make a talk
+        for leg in parties if talking else ():
+            if not leg.own_line:
+                self.answer(leg.call, at)
         for leg in group:
             if leg.uniqueid in talking and leg.talk is None and (leg.dialed or leg.agent is not None):
-                self._begin_talk(leg, at)
+                self._begin_talk(leg, parties, at)
+                moves.reached(self, parties)
             elif leg.uniqueid not in talking and not leg.moving:
                 self._end_talk(leg, at)
 
@@ -615,17 +655,20 @@ class Calls:
             self.touch(leg.talk)
             leg.talk = None
 
-    def _begin_talk(self, leg: LegPart, at: float) -> None:
+    def _begin_talk(self, leg: LegPart, parties: list[LegPart], at: float) -> None:
         leg.talks_made += 1
-        talk = TalkPart(leg, at)
-        stay = next((s for s in reversed(leg.call.stays) if s.outcome is StayOutcome.ANSWERED), None)
+        call = leg.call
+        if leg.own_line:
+            call = next((party.call for party in parties if party is not leg), call)
+        talk = TalkPart(leg, at, call)
+        stay = next((s for s in reversed(call.stays) if s.outcome is StayOutcome.ANSWERED), None)
         if stay is not None and stay.agent == leg.agent:
             talk.queue = stay.queue
         leg.talk = talk
-        leg.call.talks.append(talk)
+        call.talks.append(talk)
         self.touch(talk)
-        self.answer(leg.call, at)
-        leg.call.ended_by = None
+        self.answer(call, at)
+        call.ended_by = None
 
     def answer(self, call: CallPart, at: float) -> None:
         """A human or queue member took the call; the first one counts."""
@@ -646,6 +689,29 @@ class Calls:
         leg = self.legs.get(uniqueid)
         return [other.talk for other in self.group(leg) if other.talk is not None] if leg is not None else []
 
+    # -- recordings
+
+    def _recording_began(self, e: ev.RecordingBegan) -> None:
+        leg = self._leg(e.uniqueid, e)
+        if leg is None or any(r.started_at == e.at and r.file == e.file for r in leg.call.recordings):
+            return  # told twice
+        leg.recordings_made += 1
+        recording = RecordingPart(leg, e.file, e.at)
+        leg.recordings.append(recording)
+        leg.call.recordings.append(recording)
+        self.touch(recording)
+
+    def _recording_ended(self, e: ev.RecordingEnded) -> None:
+        leg = self.legs.get(e.uniqueid)
+        if leg is not None:
+            self._stop_recordings(leg, e.at)
+
+    def _stop_recordings(self, leg: LegPart, at: float) -> None:
+        for recording in leg.recordings:
+            recording.stopped_at = at
+            self.touch(recording)
+        leg.recordings.clear()
+
     _TABLE: ClassVar[dict[type, Callable[["Calls", Any], None]]] = {
         ev.ChannelCreated: _created,
         ev.ChannelStateChanged: _state_changed,
@@ -664,8 +730,13 @@ class Calls:
         ev.MemberRangNoAnswer: _rang_no_answer,
         ev.BridgeEntered: _bridge_entered,
         ev.BridgeLeft: _bridge_left,
-        ev.BridgeMerged: _bridge_merged,
         ev.BridgeDestroyed: _bridge_destroyed,
+        ev.BlindTransferred: moves.blind,
+        ev.AttendedTransferred: moves.attended,
+        ev.StaysOnLine: _stays_on_line,
+        ev.PickedUp: moves.picked_up,
+        ev.RecordingBegan: _recording_began,
+        ev.RecordingEnded: _recording_ended,
         ev.LocalBridged: _local_bridged,
         ev.LocalOptimized: _local_optimized,
         ev.HoldBegan: _hold_began,
@@ -673,8 +744,9 @@ class Calls:
     }
 
 
-def _parts_of(call: CallPart) -> list[LegPart | StayPart | AttemptPart | TalkPart]:
-    return [*call.legs, *call.stays, *call.attempts, *call.talks]
+def _parts_of(call: CallPart) -> list[PartOfCall]:
+    parts: list[PartOfCall] = [*call.legs, *call.stays, *call.attempts, *call.talks]
+    return [*parts, *call.transfers, *call.recordings]
 
 
 def _told(part: Part) -> bool:

@@ -66,13 +66,14 @@ TURNED_AWAY = frozenset({"FULL", "JOINEMPTY", "JOINUNAVAIL"})
 """QUEUESTATUS of a caller a queue did not take in: there is no other sign of it."""
 
 
-def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool) -> StayOutcome | None:
+def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on: bool) -> StayOutcome | None:
     """Why a caller who was not connected left the queue; None while it cannot be told yet.
 
     QueueCallerAbandon comes for timeouts, emptied queues and withdrawals too: those set QUEUESTATUS, which a caller
     who hung up does not. A QUEUESTATUS that an earlier queue left behind says nothing by itself. Leaving without
     any of it is an exit by key. `last_word` is true when nothing more will be heard of this pass (the channel hung
-    up, or joined the next queue).
+    up, or joined the next queue), `lives_on` when the caller was seen to do something else after it: an abandon
+    without any reason then means that somebody took the caller out of the queue.
     """
     by_status = STAY_BY_QUEUE_STATUS.get(queue_status)
     if by_status is not None and queue_status != stay.status_before:
@@ -81,6 +82,8 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool) -> StayO
         return StayOutcome.ABANDONED
     if by_status is not None and stay.abandon_sent:
         return by_status
+    if stay.abandon_sent and lives_on:
+        return StayOutcome.TRANSFERRED_OUT
     if not last_word:
         return None
     if stay.abandon_sent:
@@ -126,7 +129,9 @@ def disposition(call: CallPart) -> Disposition:
     """How the whole call ended, from its parts; the most human outcome wins."""
     if call.answered_at is not None:
         return Disposition.ANSWERED
-    if call.stays:
+    if call.voicemail:
+        return Disposition.VOICEMAIL
+    if call.stays and call.stays[-1].outcome is not StayOutcome.TRANSFERRED_OUT:
         return _DISPOSITION_BY_STAY.get(call.stays[-1].outcome, Disposition.UNKNOWN)
     if call.turned_away:
         return Disposition.NO_ANSWER

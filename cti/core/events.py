@@ -87,6 +87,7 @@ class ChannelHungUp:
     uniqueid: str
     cause: int
     queue_status: str
+    voicemail: bool = False  # VMSTATUS says that VoiceMail ran to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class BridgeEntered:
     kind: str  # BridgeType: basic, base, holding …
     technology: str
     queue_status: str
+    up: bool = True  # False for the half of a Local channel behind which it still rings
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,66 @@ class BridgeDestroyed:
 
     at: float
     bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlindTransferred:
+    """BlindTransfer; a number that does not exist sends none."""
+
+    at: float
+    by: str  # uniqueid of who handed the call on
+    whom: str  # uniqueid of who was handed on; "" out of a bridge of several
+    to: str  # Extension
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttendedTransferred:
+    """AttendedTransfer: of a call and a consultation, which may still ring or wait."""
+
+    at: float
+    by: str  # uniqueid of the one who handed the call on, in the call
+    second: str  # the same person's channel in the consultation (by feature code the same channel)
+    whom: str  # uniqueid of who was handed on; "" out of a bridge of several
+    target: str  # uniqueid of whom the consultation reached; "" when it runs an application
+    to: str  # the number that was dialled for the consultation
+    application: str  # Dial, Queue … when the other side of the consultation is one
+    bridge: str  # where the two are together now, "" when they are not
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PickedUp:
+    """Pickup: somebody took a call that rang at another phone."""
+
+    at: float
+    uniqueid: str  # who picked up
+    target: str  # uniqueid of the ringing channel whose place this one takes
+
+
+@dataclass(frozen=True, slots=True)
+class StaysOnLine:
+    """AgentLogin of the agent pool: this channel is lent to one caller after the other."""
+
+    at: float
+    uniqueid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingBegan:
+    """MixMonitorStart."""
+
+    at: float
+    uniqueid: str
+    file: str  # MIXMONITOR_FILENAME
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    """MixMonitorStop; a recording that lasts as long as its channel sends none."""
+
+    at: float
+    uniqueid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +313,7 @@ class MemberCompleted:
     hold_time: float
     talk_time: float  # seconds
     reason: str  # agent, caller, transfer
+    member_channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +485,12 @@ Event = (
     | BridgeLeft
     | BridgeMerged
     | BridgeDestroyed
+    | BlindTransferred
+    | AttendedTransferred
+    | PickedUp
+    | StaysOnLine
+    | RecordingBegan
+    | RecordingEnded
     | LocalBridged
     | LocalOptimized
     | HoldBegan
@@ -567,7 +636,8 @@ def _soft_hangup_request(m: Message, at: float) -> Event:
 
 
 def _hangup(m: Message, at: float) -> Event:
-    return ChannelHungUp(at, _must(m, "Uniqueid"), _int(m, "Cause"), _queue_status(m))
+    mailbox = m.get("ChanVariable/VMSTATUS", "") == "SUCCESS"
+    return ChannelHungUp(at, _must(m, "Uniqueid"), _int(m, "Cause"), _queue_status(m), mailbox)
 
 
 def _dial_begin(m: Message, at: float) -> Event:
@@ -591,6 +661,7 @@ def _bridge_enter(m: Message, at: float) -> Event:
         m.get("BridgeType", ""),
         m.get("BridgeTechnology", ""),
         _queue_status(m),
+        m.get("ChannelState", "6") == "6",
     )
 
 
@@ -604,6 +675,55 @@ def _bridge_merge(m: Message, at: float) -> Event:
 
 def _bridge_destroy(m: Message, at: float) -> Event:
     return BridgeDestroyed(at, _must(m, "BridgeUniqueid"))
+
+
+def _done(m: Message) -> bool:
+    return m.get("Result", "") == "Success"
+
+
+def _blind_transfer(m: Message, at: float) -> Event:
+    return BlindTransferred(
+        at, _must(m, "TransfererUniqueid"), m.get("TransfereeUniqueid", ""), _text(m, "Extension"), _done(m)
+    )
+
+
+def _consulted(m: Message) -> str:
+    """The number of a consultation by feature code: it is dialled through a Local channel named after it."""
+    channel = m.get("TransferTargetChannel", "")
+    if channel.startswith("Local/"):
+        return channel.removeprefix("Local/").split("@", 1)[0][:_LONGEST]
+    return _text(m, "TransferTargetExten") or _text(m, "SecondTransfererConnectedLineNum")
+
+
+def _attended_transfer(m: Message, at: float) -> Event:
+    by, second = _must(m, "OrigTransfererUniqueid"), m.get("SecondTransfererUniqueid", "")
+    return AttendedTransferred(
+        at,
+        by,
+        second,
+        m.get("TransfereeUniqueid", ""),
+        m.get("TransferTargetUniqueid", ""),
+        _consulted(m) if second == by else _text(m, "SecondTransfererExten"),
+        _text(m, "DestApp"),
+        m.get("DestBridgeUniqueid", ""),
+        _done(m),
+    )
+
+
+def _pickup(m: Message, at: float) -> Event:
+    return PickedUp(at, _must(m, "Uniqueid"), _must(m, "TargetUniqueid"))
+
+
+def _agent_login(m: Message, at: float) -> Event:
+    return StaysOnLine(at, _must(m, "Uniqueid"))
+
+
+def _mix_monitor_start(m: Message, at: float) -> Event:
+    return RecordingBegan(at, _must(m, "Uniqueid"), _text(m, "ChanVariable/MIXMONITOR_FILENAME"))
+
+
+def _mix_monitor_stop(m: Message, at: float) -> Event:
+    return RecordingEnded(at, _must(m, "Uniqueid"))
 
 
 def _local_bridge(m: Message, at: float) -> Event:
@@ -670,6 +790,7 @@ def _agent_complete(m: Message, at: float) -> Event:
         _number(m, "HoldTime"),
         _number(m, "TalkTime"),
         _text(m, "Reason"),
+        m.get("DestUniqueid", ""),
     )
 
 
@@ -769,6 +890,12 @@ _PARSERS: dict[str, Callable[[Message, float], Event | None]] = {
     "BridgeLeave": _bridge_leave,
     "BridgeMerge": _bridge_merge,
     "BridgeDestroy": _bridge_destroy,
+    "BlindTransfer": _blind_transfer,
+    "AttendedTransfer": _attended_transfer,
+    "Pickup": _pickup,
+    "AgentLogin": _agent_login,
+    "MixMonitorStart": _mix_monitor_start,
+    "MixMonitorStop": _mix_monitor_stop,
     "LocalBridge": _local_bridge,
     "LocalOptimizationBegin": _local_optimization(begun=True),
     "LocalOptimizationEnd": _local_optimization(begun=False),

@@ -117,6 +117,7 @@ class FaultKind(StrEnum):
     DISK = "disk"  # full, or not writable: the database's or the spool's
     CLOCK = "clock"  # stepped: the PBX's or this machine's
     PUBLISH = "publish"
+    DAEMON = "daemon"  # it was killed, and started again
     HEADSET = "headset"
     PHONE = "phone"
     COMPUTER = "computer"
@@ -283,14 +284,14 @@ class Talk:
 class Transfer:
     """One transfer inside a call."""
 
-    id: str
+    id: str  # "<pbx>-<uniqueid of who handed the call on>/x<n>"
     call_id: str
     pbx: str
     kind: str  # blind, attended, half_finished
-    by: str
-    to: str
+    by: str  # agent, or the device where none is known
+    to: str  # the number that was dialled for it
     at: float
-    result: str
+    result: str  # pending, answered, recalled, busy, no_answer, rejected, failed, abandoned
 
     @property
     def key(self) -> FactKey:
@@ -302,10 +303,10 @@ class Transfer:
 class Recording:
     """One recording of a call."""
 
-    id: str
+    id: str  # "<pbx>-<uniqueid of the recorded channel>/r<n>"
     call_id: str
     pbx: str
-    file: str
+    file: str  # as the PBX names it
     started_at: float
     stopped_at: float | None = None
 
@@ -495,7 +496,7 @@ class Link:
 class Gap:
     """A time in which this PBX was not heard; what happened in it is in its books."""
 
-    id: str  # "<pbx>-<began_at>"
+    id: str  # "<pbx>-<ended_at>"
     pbx: str
     began_at: float  # nothing later was surely seen
     ended_at: float  # in step with the PBX again

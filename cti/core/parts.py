@@ -17,6 +17,9 @@ from cti.core.facts import (
     StayOutcome,
 )
 
+PENDING = "pending"
+"""The result of a transfer that has not led to anybody yet."""
+
 
 class CallPart:
     """A call and everything that belongs to it."""
@@ -41,12 +44,15 @@ class CallPart:
         "origin",
         "pbx",
         "quality",
+        "recordings",
         "service",
         "shown",
         "started_at",
         "stays",
         "talks",
+        "transfers",
         "turned_away",
+        "voicemail",
     )
 
     def __init__(self, pbx: str, call_id: str, origin: str, started_at: float) -> None:
@@ -70,11 +76,14 @@ class CallPart:
         self.service = False  # a feature code: a call to the PBX itself
         self.attached = False  # its beginning was not seen
         self.turned_away = False  # a queue was full or empty, and told so by QUEUESTATUS alone
+        self.voicemail = False  # a message could be left
         self.live: set[str] = set()
         self.legs: list[LegPart] = []
         self.stays: list[StayPart] = []
         self.attempts: list[AttemptPart] = []
         self.talks: list[TalkPart] = []
+        self.transfers: list[TransferPart] = []
+        self.recordings: list[RecordingPart] = []
 
     def fact(self) -> facts.Call:
         """The call as it stands."""
@@ -114,14 +123,21 @@ class LegPart:
         "linkedid",
         "moving",
         "number",
+        "own_line",
         "pair",
         "passes",
+        "picked",
+        "quits",
+        "recordings",
+        "recordings_made",
         "relays",
         "ring_started_at",
+        "ringing",
         "started_at",
         "stay",
         "talk",
         "talks_made",
+        "transfers_made",
         "uniqueid",
     )
 
@@ -142,13 +158,20 @@ class LegPart:
         self.hangup_cause: int | None = None
         self.bridge: str | None = None
         self.pair: str | None = None  # uniqueid of the other half of a Local channel
+        self.own_line = False  # of the agent pool: lent to callers, and part of none of their calls
         self.moving = False  # between two bridges, for the moment a Local channel takes itself out
+        self.picked = False  # it took a call that rang elsewhere
+        self.quits = False  # its device asked to hang up
+        self.ringing = False  # in a bridge though nobody has answered behind it
         self.relays = False  # a Local half whose other half leads on to somebody: not a party itself
         self.stay: StayPart | None = None  # the queue pass not yet decided
         self.passes = 0
         self.attempt: AttemptPart | None = None
         self.talk: TalkPart | None = None
         self.talks_made = 0
+        self.transfers_made = 0
+        self.recordings: list[RecordingPart] = []  # that go on
+        self.recordings_made = 0
 
     def fact(self) -> facts.Leg:
         """The leg as it stands."""
@@ -187,6 +210,7 @@ class StayPart:
         "id",
         "joined_at",
         "left_at",
+        "member_channel",
         "ordinal",
         "outcome",
         "position",
@@ -212,6 +236,7 @@ class StayPart:
         self.agent: str | None = None
         self.book_wait: float | None = None
         self.book_talk: float | None = None
+        self.member_channel = ""  # uniqueid of the channel that took the call
         self.abandon_sent = False
         self.caller_gone = False  # a hangup was asked for while the caller waited
         self.unseen_until = (
@@ -311,8 +336,8 @@ class TalkPart:
         "started_at",
     )
 
-    def __init__(self, leg: LegPart, started_at: float) -> None:
-        self.call = leg.call
+    def __init__(self, leg: LegPart, started_at: float, call: CallPart | None = None) -> None:
+        self.call = call or leg.call
         self.id = f"{leg.call.pbx}-{leg.uniqueid}/t{leg.talks_made}"
         self.agent = leg.agent
         self.device = leg.device
@@ -358,4 +383,47 @@ class TalkPart:
         )
 
 
-Part = CallPart | LegPart | StayPart | AttemptPart | TalkPart
+class TransferPart:
+    """One handing on."""
+
+    __slots__ = ("at", "by", "call", "device", "id", "kind", "result", "to", "whom")
+
+    def __init__(self, leg: LegPart, kind: str, to: str, whom: str, at: float) -> None:
+        self.call = leg.call
+        self.id = f"{leg.call.pbx}-{leg.uniqueid}/x{leg.transfers_made}"
+        self.kind = kind
+        self.by = leg.agent or leg.device
+        self.device = leg.device
+        self.to = to
+        self.whom = whom  # uniqueid of who was handed on
+        self.at = at
+        self.result = PENDING
+
+    def fact(self) -> facts.Transfer:
+        """The transfer as it stands."""
+        return facts.Transfer(
+            self.id, self.call.id, self.call.pbx, self.kind, self.by, self.to, self.at, self.result
+        )
+
+
+class RecordingPart:
+    """One file."""
+
+    __slots__ = ("call", "file", "id", "started_at", "stopped_at")
+
+    def __init__(self, leg: LegPart, file: str, started_at: float) -> None:
+        self.call = leg.call
+        self.id = f"{leg.call.pbx}-{leg.uniqueid}/r{leg.recordings_made}"
+        self.file = file
+        self.started_at = started_at
+        self.stopped_at: float | None = None
+
+    def fact(self) -> facts.Recording:
+        """The recording as it stands."""
+        return facts.Recording(
+            self.id, self.call.id, self.call.pbx, self.file, self.started_at, self.stopped_at
+        )
+
+
+PartOfCall = LegPart | StayPart | AttemptPart | TalkPart | TransferPart | RecordingPart
+Part = CallPart | PartOfCall

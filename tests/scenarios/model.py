@@ -41,8 +41,8 @@ class Talked:
     """One talk; `who` is a role: an agent, a phone without one, or a number of the public network."""
 
     who: str
-    seconds: float
-    hold: float = 0.0
+    seconds: float | None  # None: as long as it takes to press keys
+    hold: float | None = 0.0
     queue: str | None = None
 
 
@@ -189,5 +189,21 @@ def scenario(
     return enter
 
 
-RULES: dict[str, str] = {}
+RULES: dict[str, str] = {
+    "masquerade_into_queue": (
+        "A half-finished transfer into a queue puts the caller in the place of the channel that waits there (a "
+        "masquerade). app_queue goes on under the uniqueid it now finds on the channel: ENTERQUEUE stands under that of "
+        "the consultation, CONNECT and all that follows under the caller's, and the first queue's ATTENDEDTRANSFER under "
+        "the consultation's. No pass in the book is whole; the record has the one pass there was."
+    ),
+    "masquerade_of_the_caller": (
+        "A half-finished transfer puts the caller in the place of the channel that is calling (a masquerade, which swaps "
+        "uniqueids without any event). app_queue closes the first pass with ATTENDEDTRANSFER under whichever uniqueid it "
+        "finds on the channel at that moment: sometimes the consultation's, and then the pass has no end in the book."
+    ),
+    "pickup_of_a_queue_call": (
+        "Somebody picks up (Pickup) what rings at a member's phone. app_queue does not learn of it and writes CONNECT and "
+        "COMPLETE… for the member whose phone rang; the record credits who picked up."
+    ),
+}
 """The written rules for explained mismatches: name to the Asterisk behaviour behind it."""

@@ -22,7 +22,7 @@ async def _worker(waiting: "asyncio.Queue[Scenario]", out: Path, failed: list[st
             while not waiting.empty():
                 play = waiting.get_nowait()
                 trouble = await record_one(opened, play, out)
-                problems = [trouble] if trouble else judged(play, out)
+                problems = [trouble.strip().splitlines()[-1]] if trouble else judged(play, out)
                 print("ok  " if not problems else "FAIL", play.name, flush=True)
                 for problem in problems:
                     print("      " + problem.strip().replace("\n", "\n      "), flush=True)

@@ -27,11 +27,7 @@ _DIALPLAN = """
 include => scenarios
 [from-internal]
 include => scenarios
-include => parkedcalls
-exten => _70X,1,Park(default)
-exten => _75X,1,Park(short)
-[parked]
-exten => _7XX,1,ParkedCall(,${EXTEN})
+include => parked
 [scenarios]
 """
 
@@ -117,13 +113,19 @@ async def record_one(house: House, play: Scenario, out: Path = FIXTURES) -> str:
             await stage.run()
         except Exception:  # noqa: BLE001 - whatever went wrong is the result
             trouble = traceback.format_exc()
-    data = raw.read_bytes()
+    data = _elsewhere(raw.read_bytes(), house.lab.pbx)
     raw.unlink()
     (out / f"{play.name}.ami.gz").write_bytes(gzip.compress(data, 9, mtime=0))
     for name, book in (await ends.since()).items():
-        (out / f"{play.name}.{name}").write_bytes(book)
+        (out / f"{play.name}.{name}").write_bytes(_elsewhere(book, house.lab.pbx))
     (out / f"{play.name}.json").write_text(json.dumps(stage.summary(), ensure_ascii=False, indent=1) + "\n")
     return trouble
+
+
+def _elsewhere(data: bytes, pbx: Asterisk) -> bytes:
+    """The same bytes (and as many), with the PBX in a directory that says nothing of this machine."""
+    here = str(pbx.directory).encode()
+    return data.replace(here, b"/opt/pbx".ljust(len(here), b"-"))
 
 
 @dataclass(frozen=True)

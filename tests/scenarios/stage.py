@@ -312,7 +312,7 @@ class Stage:
     def mine(self, message: Message) -> bool:
         """Whether an event of the PBX is about a channel of this scenario."""
         self._look()
-        return message.get("Uniqueid", "") in self._own
+        return any(name.endswith("Uniqueid") and value in self._own for name, value in message.items())
 
     def _look(self) -> None:
         """Find this scenario's channels among what the PBX said since the last look."""
@@ -357,8 +357,8 @@ class Stage:
             **headers,
         )
 
-    async def joined(self, times: int) -> None:
-        """Wait until callers of this scenario have joined queues so many times."""
+    async def many(self, event: str, times: int) -> Message:
+        """Wait until so many of these events were about this scenario; the last of them."""
         count = 0
 
         def nth(message: Message) -> bool:
@@ -366,7 +366,26 @@ class Stage:
             count += self.mine(message)
             return count == times
 
-        await self.house.pbx.wait_for("QueueCallerJoin", since=self._pbx_since, where=nth)
+        return await self.house.pbx.wait_for(event, since=self._pbx_since, where=nth)
+
+    async def joined(self, times: int) -> None:
+        """Wait until callers of this scenario have joined queues so many times."""
+        await self.many("QueueCallerJoin", times)
+
+    async def bridged(self, times: int) -> None:
+        """Wait until channels of this scenario have entered basic bridges so many times."""
+        count = 0
+
+        def nth(message: Message) -> bool:
+            nonlocal count
+            count += self.mine(message) and message["BridgeType"] == "basic"
+            return count == times
+
+        await self.house.pbx.wait_for("BridgeEnter", since=self._pbx_since, where=nth)
+
+    async def parked(self) -> Message:
+        """Wait until a channel of this scenario is parked."""
+        return await self.many("ParkedCall", 1)
 
     # -- beginning and end
 

@@ -1,0 +1,137 @@
+"""Calls that are handed on: what a transfer ties together, and what became of it.
+
+A transfer is an explicit edge: the call, the consultation and whoever was reached are one call from then on. How it
+went shows later, by who talks with the one who was handed on, or by how the ringing that followed ended.
+"""
+
+from typing import TYPE_CHECKING
+
+from cti.core import events as ev
+from cti.core.endings import leg_outcome
+from cti.core.facts import AttemptOutcome, StayOutcome
+from cti.core.parts import PENDING, CallPart, LegPart, TransferPart
+
+if TYPE_CHECKING:
+    from cti.core.calls import Calls
+
+_RESULT_BY_ATTEMPT: dict[AttemptOutcome, str] = {
+    AttemptOutcome.BUSY: "busy",
+    AttemptOutcome.NO_ANSWER: "no_answer",
+    AttemptOutcome.REJECTED: "rejected",
+    AttemptOutcome.UNREACHABLE: "failed",
+}
+_STILL_OPEN = frozenset({"Dial", "Queue"})  # applications in which a consultation has not reached anybody yet
+
+
+def blind(calls: "Calls", e: ev.BlindTransferred) -> None:
+    """Somebody sent the other side away to a number."""
+    leg = calls.legs.get(e.by)
+    if leg is not None and not _known(leg, e):
+        _begin(calls, leg, "blind", e).result = PENDING if e.done else "failed"
+
+
+def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
+    """Somebody connected the other side with whom they had called meanwhile."""
+    leg = calls.legs.get(e.by)
+    if leg is None or _known(leg, e):
+        return
+    if not e.done:
+        _begin(calls, leg, "attended", e).result = "failed"
+        return
+    for uniqueid in (e.second, e.whom, e.target):
+        other = calls.legs.get(uniqueid)
+        if other is not None:
+            calls.show(calls.join(leg.call, other.call))
+    target = calls.legs.get(e.target) or _met(calls, e)
+    rings = target is None or (target.dialed and target.answered_at is None) or target.ringing
+    waits = e.application in _STILL_OPEN if e.application else rings
+    part = _begin(calls, leg, "half_finished" if waits else "attended", e)
+    if not waits:
+        part.result = "answered"
+    _wait_on(calls, e.second, e.whom)
+
+
+def _known(leg: LegPart, e: ev.BlindTransferred | ev.AttendedTransferred) -> bool:
+    """Whether this was told before."""
+    return any((part.at, part.device) == (e.at, leg.device) for part in leg.call.transfers)
+
+
+def _met(calls: "Calls", e: ev.AttendedTransferred) -> LegPart | None:
+    """Whom the one who was handed on is together with: Asterisk does not always name the target."""
+    bridge = calls.bridges.get(e.bridge)
+    others = (bridge.members if bridge is not None else set()) - {e.whom, e.by, e.second}
+    return calls.legs.get(min(others)) if others else None
+
+
+def picked_up(calls: "Calls", e: ev.PickedUp) -> None:
+    """Somebody takes a ringing call: from now on theirs is the phone that was rung, and that answered."""
+    leg, rung = calls.legs.get(e.uniqueid), calls.legs.get(e.target)
+    if leg is None or rung is None:
+        return
+    calls.show(calls.join(leg.call, rung.call))
+    leg.agent = calls.agents.agent_of(leg.device)
+    leg.dialed = leg.picked = True
+    leg.answered_at = e.at
+    calls.touch(leg)
+    lost = rung.attempt
+    stay = None
+    if lost is not None and lost.outcome is None:
+        lost.verdict, lost.over_at = AttemptOutcome.CANCELLED, e.at
+        stay = next((stay for stay in leg.call.stays if stay.id == lost.stay_id), None)
+    if leg.agent is not None:
+        calls.begin_attempt(leg, stay, e.at)
+        calls.answer_attempt(leg, e.at)
+
+
+def _begin(
+    calls: "Calls", leg: LegPart, kind: str, e: ev.BlindTransferred | ev.AttendedTransferred
+) -> TransferPart:
+    leg.transfers_made += 1
+    part = TransferPart(leg, kind, e.to, e.whom, e.at)
+    leg.call.transfers.append(part)
+    calls.show(leg.call)
+    calls.touch(part)
+    return part
+
+
+def _wait_on(calls: "Calls", second: str, whom: str) -> None:
+    """Who was handed on takes the place of the channel that waited in the queue (a masquerade, which tells nothing)."""
+    waiting, heir = calls.legs.get(second), calls.legs.get(whom)
+    if waiting is None or heir is None or waiting.stay is None or waiting is heir:
+        return
+    stay, waiting.stay = waiting.stay, None
+    stay.uniqueid = heir.uniqueid
+    heir.stay = stay
+    heir.passes += 1
+    calls.touch(stay)
+
+
+def reached(calls: "Calls", group: list[LegPart]) -> None:
+    """These talk with each other: the transfers of those among them who were handed on have led to somebody."""
+    there = {leg.uniqueid for leg in group}
+    for part in group[0].call.transfers:
+        if part.result == PENDING and part.whom in there:
+            again = any(leg.device == part.device and leg.uniqueid != part.whom for leg in group)
+            part.result = "recalled" if again else "answered"
+            calls.touch(part)
+
+
+def settle(calls: "Calls", call: CallPart) -> None:
+    """The call is over: transfers that led to nobody ended as the ringing or waiting after them did."""
+    for part in call.transfers:
+        if part.result == PENDING:
+            part.result = _ending(call, part)
+            calls.touch(part)
+
+
+def _ending(call: CallPart, part: TransferPart) -> str:
+    stays = [stay for stay in call.stays if stay.joined_at >= part.at]
+    if stays:
+        return "abandoned" if stays[-1].outcome is StayOutcome.ABANDONED else "no_answer"
+    rung = [leg for leg in call.legs if leg.dialed and leg.started_at >= part.at and not leg.relays]
+    if rung:
+        result = _RESULT_BY_ATTEMPT.get(leg_outcome(rung[-1]))
+        if result is not None:
+            return result
+    gave_up = any(leg.uniqueid == part.whom and leg.quits for leg in call.legs)
+    return "abandoned" if gave_up else "failed"
