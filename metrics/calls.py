@@ -28,6 +28,7 @@ _OURS = (
     FaultKind.DATABASE,
     FaultKind.DISK,
     FaultKind.CLOCK,
+    FaultKind.DAEMON,
 )  # a fault of the daemon itself belongs to no PBX
 
 

@@ -32,7 +32,7 @@ def ended(fault: Fault, at: float) -> Fault:
 def told(fault: Fault) -> list[Fact]:
     """The fault, and the notice of its begin or end."""
     over = fault.ended_at is not None
-    what = f"{fault.kind.value} of {fault.pbx or 'the daemon'}"
+    what = f"{fault.kind.value} of {fault.pbx}" if fault.pbx else fault.kind.value
     if over:
         text = f"Service restored: {what}, after {(fault.ended_at or 0) - fault.began_at:.0f} s"
     else:

@@ -15,7 +15,7 @@ from cti.core.facts import Fact, Fault, FaultKind
 from cti.core.faults import BY_HAND, begun, ended, told
 
 _OURS = frozenset({FaultKind.DATABASE, FaultKind.DISK, FaultKind.PUBLISH})
-_MOMENTARY = frozenset({FaultKind.CLOCK, FaultKind.PBX_RESTART})
+_MOMENTARY = frozenset({FaultKind.CLOCK, FaultKind.PBX_RESTART, FaultKind.DAEMON})
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +80,11 @@ class Board:
         fault = begun(pbx, kind, self._now() if at is None else at, detail)
         notice = told(fault)[1]
         self._give([ended(fault, fault.began_at), notice])
+
+    def past(self, kind: FaultKind, began_at: float, detail: str) -> None:
+        """Something of ours was broken until now, and is only known of now that it is over."""
+        fault = begun("", kind, min(began_at, self._now()), detail)
+        self._give(told(ended(fault, self._now())))
 
     def is_open(self, kind: FaultKind, pbx: str = "") -> bool:
         """Whether a fault of this kind goes on."""

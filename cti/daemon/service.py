@@ -34,6 +34,7 @@ from cti.daemon.books import Books
 from cti.daemon.clock import WallClock
 from cti.daemon.figures import Progress, health_of, sources
 from cti.daemon.garbage import collect_rarely
+from cti.daemon.heartbeat import Heartbeat
 from cti.daemon.http import listen, server
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.inbox import Inbox
@@ -206,6 +207,7 @@ class Service:
         self.ledger = Ledger(self.spool, store.writer)
         self.board = Board(self.give)
         self.manager = manager or ServiceManager()
+        self.heartbeat = Heartbeat(settings.data_dir)
         self.live = Live(settings.duty.timezone, self._threshold)
         self.notifier = Notifier(webhook_of(settings), delivered=self._delivered)
         self.metrics = Metrics(
@@ -354,6 +356,9 @@ class Service:
         faults = newest(await self.store.queries.open_faults(), reported)
         await self._tell_again(faults)
         self.board.restore(faults, self.rooms)
+        died_at = self.heartbeat.former()
+        if died_at is not None:
+            self.board.past(FaultKind.DAEMON, died_at, "the daemon ended without being asked to")
         for room in self.rooms.values():
             await room.restore(self.store, spooled)
 
@@ -376,6 +381,7 @@ class Service:
                     ("spool-trim", self.spool.follow(self.store.writer.committed)),
                     ("settle-faults", self._settle_faults()),
                     ("clock", WallClock(self._own_clock_stepped).run()),
+                    ("heartbeat", self.heartbeat.run()),
                     ("watchdog", self.manager.keep_alive(self.well)),
                     ("reload", self._reload_when_told()),
                 )
@@ -390,6 +396,7 @@ class Service:
                 await _end(of_room)
         for room in self.rooms.values():
             await room.drain()
+        self.heartbeat.end()
 
     async def _settle_faults(self) -> None:
         """What an earlier process left open ends when it is seen to work now."""

@@ -130,6 +130,8 @@ async def test_a_killed_daemon_goes_on_with_the_same_call(world: World) -> None:
     stay = _only(call["queue_stays"])
     assert (stay["outcome"], stay["agent"]) == ("answered", "2001")
     assert stay["book_talk"] is not None
+    faults = [row for row in await world.rig.items("/api/v1/faults") if row["kind"] == "daemon"]
+    assert _only(faults)["ended_at"] > _only(faults)["began_at"]  # type: ignore[operator]
 
 
 async def test_a_dead_daemon_does_not_keep_a_call_from_the_mobile(world: World) -> None:
