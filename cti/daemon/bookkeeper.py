@@ -32,6 +32,7 @@ _EVERY = 60.0  # s between two comparisons
 _LAG = 15.0  # s by which they stay behind: a call that ends now is being written by both sides
 _SURELY = 60.0  # s before a lost link in which something may have been missed already
 _MARGIN = 5.0  # s read beyond what is asked for
+_UNJUDGED = 120.0  # s before its death that a process may have left unjudged
 _LOOK_BACK = 3600.0  # s before a window in which a queue pass that ends in it may have begun
 _LONGEST = 86_400.0  # s after which a gap is closed although a channel in the books has no end
 _RETRY = 10.0  # s after a failure
@@ -279,7 +280,8 @@ class Bookkeeper:
         until = min([self._now() - self._lag, *starts])
         if self._compared_until is None:
             begins = [gap.began_at for gap in self._gaps.values()]
-            self._compared_until = min([self._last_seen or until, until, *begins])
+            last = until if self._last_seen is None else self._last_seen - _UNJUDGED
+            self._compared_until = max(min([last, until, *begins]), self._first_seen or 0.0)
         since = self._compared_until
         if self._books.missing or not self._in_step or until - since < min(1.0, self._every):
             return

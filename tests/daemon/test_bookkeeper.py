@@ -1,0 +1,213 @@
+"""The task that fills gaps and compares, on a real database and the real books of a recorded session (B3, B4)."""
+
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.sections import PbxSettings
+from cti.core import events as ev
+from cti.core.core import Core
+from cti.core.facts import Call, Fact, Link, Quality
+from cti.core.reconcile import Report
+from cti.core.rules import Rules
+from cti.daemon.bookkeeper import Bookkeeper
+from cti.daemon.books import Books
+from cti.daemon.recorder import arrivals, read_recording
+from store import Store, open_store
+
+SESSION = Path(__file__).parents[1] / "core" / "books" / "session"
+RULES = Rules(trunks=("PJSIP/trunk-a", "PJSIP/trunk-b"))
+BEGAN, ENDED = 1795301400.0, 1795301460.0
+
+
+def session() -> list[Fact]:
+    """What a daemon that missed nothing makes of it."""
+    core = Core("main", RULES)
+    told: list[Fact] = []
+    for arrival in arrivals(read_recording(SESSION / "ami.gz"), "main"):
+        event = ev.parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        if event is not None:
+            told += core.step(event).facts
+    return told
+
+
+class Kept:
+    """A bookkeeper on a database of its own."""
+
+    def __init__(self, store: Store, directory: Path) -> None:
+        for name in ("queue_log", "cdr.csv", "cel.csv"):
+            shutil.copyfile(SESSION / name, directory / name)
+        self.paths = {
+            "queue_log": directory / "queue_log",
+            "cdr_csv": directory / "cdr.csv",
+            "cel_csv": directory / "cel.csv",
+        }
+        self.store = store
+        self.now = ENDED + 100
+        self.reports: list[Report] = []
+        self.bad_lines = 0
+        self.figures: list[Fact] = []
+        self.keeper = self.made()
+
+    def made(self, **without: None) -> Bookkeeper:
+        paths: dict[str, Any] = {**self.paths, **without}
+        settings = PbxSettings.model_construct(**paths)
+        return Bookkeeper(
+            "main",
+            RULES,
+            Books(settings),
+            self.store.queries,
+            self.store.writer,
+            now=lambda: self.now,
+            seen=self.figures.extend,
+            reconciled=self._reconciled,
+        )
+
+    def _reconciled(self, report: Report, bad: int) -> None:
+        self.reports.append(report)
+        self.bad_lines += bad
+
+    async def put(self, *facts: Fact) -> None:
+        self.store.writer.put(facts)
+        await self.store.writer.committed()
+
+    async def calls(self) -> list[Call]:
+        return list((await self.store.queries.calls(limit=100)).items)
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
+    async with await open_store(f"sqlite+aiosqlite:///{tmp_path}/db.sqlite3") as store:
+        yield Kept(store, tmp_path)
+
+
+async def test_a_dead_time_is_filled_and_then_agrees(kept: Kept) -> None:
+    """Everything of the session happened unseen: it is on record afterwards, and 0 mismatches are found."""
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    status = await kept.keeper.round()
+    assert (status.unverified, status.gaps) == ("", 0)
+    calls = await kept.calls()
+    assert len(calls) == 18
+    assert {call.quality for call in calls} == {Quality.FROM_BOOKS}
+    assert sum(len(report.mismatches) for report in kept.reports) == 0
+    assert status.checked >= 18
+    assert sum(isinstance(fact, Call) for fact in kept.figures) == 18
+
+
+async def test_the_next_process_goes_on_where_this_one_died(kept: Kept) -> None:
+    """A gap is on record before it is filled."""
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    await kept.store.writer.committed()
+    second = kept.made()
+    await second.restore()
+    assert (await second.round()).gaps == 0
+    assert len(await kept.calls()) == 18
+
+
+async def test_complete_records_agree_and_stay_as_they_are(kept: Kept) -> None:
+    """B4: nothing is filled in where nothing was missed; each call is judged exactly once."""
+    await kept.put(Link("main", up=True, at=BEGAN - 10), *session())
+    before = await kept.calls()
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    await kept.keeper.round()
+    kept.now += 120
+    await kept.keeper.round()
+    assert await kept.calls() == before
+    assert sum(len(report.mismatches) for report in kept.reports) == 0
+    assert kept.keeper.status.checked == sum(report.checked for report in kept.reports) >= 24
+
+
+async def test_consecutive_windows_judge_everything_once(kept: Kept) -> None:
+    """What many short windows check is what one long one checks."""
+    await kept.put(Link("main", up=True, at=BEGAN - 10), *session())
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=BEGAN - 5)])
+    kept.now = BEGAN
+    while kept.now < ENDED + 60:
+        kept.now += 7
+        await kept.keeper.round()
+    in_pieces = kept.keeper.status.checked
+    other = kept.made()
+    await other.restore()
+    other.take([Link("main", up=True, at=ENDED)])
+    await other.round()
+    assert in_pieces == other.status.checked
+    assert not kept.keeper.status.mismatches
+
+
+async def test_a_lost_record_is_counted_and_comes_back(kept: Kept) -> None:
+    """B4: no gap explains it, so it is a mismatch; B3: it is filled in all the same."""
+    facts = session()
+    lost = next(fact for fact in facts if isinstance(fact, Call) and fact.answered_at)
+    kept.now = BEGAN
+    await kept.put(
+        Link("main", up=True, at=BEGAN - 10),
+        *(fact for fact in facts if lost.id not in {getattr(fact, "call_id", ""), getattr(fact, "id", "")}),
+    )
+    await kept.keeper.restore()
+    kept.keeper._last_seen = BEGAN - 10
+    kept.keeper.take([Link("main", up=True, at=BEGAN - 5)])
+    await kept.keeper.round()
+    kept.now = ENDED + 100
+    status = await kept.keeper.round()
+    assert status.mismatches == {"not_in_records": 1, "cdr_without_call": 1}
+    assert lost.id in {call.id for call in await kept.calls()}
+
+
+async def test_books_that_cannot_be_read_are_said_to_be(kept: Kept) -> None:
+    """A PBX whose books are out of reach is unverified, and says why; it is tried again."""
+    kept.paths["queue_log"].unlink()
+    kept.paths["queue_log"].mkdir()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    status = await kept.keeper.round()
+    assert "cannot read" in status.unverified
+    assert status.gaps == 1
+    kept.paths["queue_log"].rmdir()
+    shutil.copyfile(SESSION / "queue_log", kept.paths["queue_log"])
+    assert (await kept.keeper.round()).unverified == ""
+
+
+async def test_without_books_nothing_is_claimed(kept: Kept) -> None:
+    """No books configured: unverified, and no gap is called filled."""
+    keeper = kept.made(queue_log=None, cdr_csv=None, cel_csv=None)
+    keeper.take([Link("main", up=True, at=ENDED)])
+    status = await keeper.round()
+    assert status.unverified == "queue_log and cdr_csv not configured"
+    assert (status.checked, status.gaps) == (0, 1)
+
+
+async def test_without_cel_calls_still_come_back(kept: Kept) -> None:
+    """From CDR and queue_log alone: every call, its outcome and its agent."""
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    keeper = kept.made(cel_csv=None)
+    await keeper.restore()
+    keeper.take([Link("main", up=True, at=ENDED)])
+    await keeper.round()
+    calls = {call.id: call for call in await kept.calls()}
+    right = {fact.id: fact for fact in session() if isinstance(fact, Call)}
+    assert {id_: call.disposition for id_, call in calls.items()} == {
+        id_: call.disposition for id_, call in right.items()
+    }
+    assert all(call.sources == ("*:cdr",) for call in calls.values())
+    assert not keeper.status.mismatches
+
+
+async def test_unreadable_lines_are_counted_once(kept: Kept) -> None:
+    """However often the same span is read."""
+    with kept.paths["queue_log"].open("a") as book:
+        book.write("garbage\n")
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    await kept.keeper.round()
+    kept.now += 120
+    await kept.keeper.round()
+    assert kept.bad_lines == kept.keeper.status.bad_lines == 1
