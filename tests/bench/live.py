@@ -120,17 +120,28 @@ async def delays(asterisk: Asterisk, rig: Rig, callers: Callers, out: Path) -> l
             reached = await _window(asterisk, rig.pid, seconds=_STEP - 2)
             done = reached.calls / reached.seconds
             steps.append(f"{rate:g}→{done:.1f}")
-            span = (began, time.time())
-            if done < best * _RISES:
+            rises = done >= best * _RISES
+            if done > best:
+                best, span = done, (began, time.time())
+            if not rises:
                 break
-            best, rate = max(best, done), rate + 10
+            rate += 10
         await callers.nobody_left(within=60)
         await rig.eventually(lambda: _caught_up(rig))
     found = json.loads(await asyncio.to_thread(out.read_text))
-    how = f"calls/s offered→ended: {', '.join(steps)}; the last step counts"
+    how = f"calls/s offered→ended: {', '.join(steps)}; the step at which most ended counts"
     return [
-        _percentile("event_to_metric_p99", found["to_metric"], span, 0.1, f"metrics sink; {how}"),
-        _percentile("event_to_row_p99", found["to_row"], span, 0.5, f"row committed in SQLite; {how}"),
+        _percentile(
+            "event_to_metric_p99", found["to_metric"], span, 0.1, f"to its fact at the metrics sink; {how}"
+        ),
+        _percentile("event_to_row_p99", found["to_row"], span, 0.5, f"to its row committed in SQLite; {how}"),
+        _percentile(
+            "event_to_door_p99",
+            found["to_door"],
+            span,
+            None,
+            "to the read that brought it: the PBX's own part",
+        ),
     ]
 
 
@@ -139,13 +150,11 @@ async def _caught_up(rig: Rig) -> bool:
 
 
 def _percentile(
-    name: str, pairs: list[tuple[float, float]], span: tuple[float, float], limit: float, how: str
+    name: str, pairs: list[tuple[float, float]], span: tuple[float, float], limit: float | None, how: str
 ) -> Figure:
     delays = sorted(delay for at, delay in pairs if span[0] <= at < span[1])
     median, p99 = (delays[int(len(delays) * share)] for share in (0.5, 0.99))
-    how = (
-        f"from an event's PBX timestamp to its fact at the {how}; {len(delays)} facts, median {median:.4f} s"
-    )
+    how = f"from an event's PBX timestamp {how}; {len(delays)} of them, median {median:.4f} s"
     return Figure(name, p99, "s", how, limit=limit)
 
 

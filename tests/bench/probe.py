@@ -1,7 +1,8 @@
 """The daemon with two stopwatches: `python -m tests.bench.probe OUT run --config …` is `cti run --config …`.
 
 From the PBX's timestamp of an event to the moment the metrics sink has taken what it led to, and to the moment the
-row that it changed is committed. At its end it writes both to OUT: two arrays of pairs (PBX timestamp, seconds).
+row that it changed is committed; and, to tell the PBX's own delay from ours, to the read that brought it. At its end
+it writes all three to OUT: arrays of pairs (PBX timestamp, seconds).
 """
 
 import json
@@ -11,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from cti.core import core as core_module
-from cti.core.events import Event, LinkLost, Resynced, Tick
+from cti.core import events
+from cti.core.events import ClockStepped, Event, LinkLost, Message, Resynced, Tick
 from cti.core.facts import Fact, FactKey
+from cti.daemon import pump
 from cti.daemon.__main__ import main
 from metrics.record import Metrics
 from store.writer import Writer
 
-_NOT_FROM_THE_PBX = (Resynced, LinkLost, Tick)
+_NOT_FROM_THE_PBX = (Resynced, LinkLost, Tick, ClockStepped)
 
+to_door: list[tuple[float, float]] = []
 to_metric: list[tuple[float, float]] = []
 to_row: list[tuple[float, float]] = []
 _unmetered: list[float] = []
@@ -37,6 +41,18 @@ def _watch_core() -> None:
         return outcome
 
     core_module.Core.step = watched  # type: ignore[method-assign]
+
+
+def _watch_door() -> None:
+    parse = events.parse
+
+    def watched(message: Message, arrived_at: float) -> Event | None:
+        event = parse(message, arrived_at)
+        if event is not None:
+            to_door.append((event.at, arrived_at - event.at))
+        return event
+
+    vars(pump)["parse"] = watched
 
 
 def _watch_metrics() -> None:
@@ -76,10 +92,11 @@ def _committed(key: FactKey, fact: Fact, now: float) -> None:
 
 if __name__ == "__main__":
     out = Path(sys.argv.pop(1))
+    _watch_door()
     _watch_core()
     _watch_metrics()
     _watch_writer()
     try:
         main()
     finally:
-        out.write_text(json.dumps({"to_metric": to_metric, "to_row": to_row}))
+        out.write_text(json.dumps({"to_door": to_door, "to_metric": to_metric, "to_row": to_row}))
