@@ -5,7 +5,7 @@ finds the lines of the books that are about the call.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cti.core.backfill import Rows
@@ -58,7 +58,7 @@ class Story:
 
     call: Call
     steps: tuple[Step, ...]
-    actors: tuple[str, ...] = field(default=())
+    actors: tuple[str, ...] = ()
 
 
 def source_of(part: Any, name: str, gaps: Iterable[float] = ()) -> str:

@@ -327,6 +327,7 @@ class Service:
             reports=Reports(self.board, self.ledger, self.store.queries, self.rooms),
             token=token.ensure(self.settings.data_dir),
             allowed_hosts=self.settings.http.allowed_hosts,
+            books=lambda: [room.books.status for room in self.rooms.values()],
         )
 
     async def serve(self) -> None:

@@ -1,6 +1,8 @@
 """B3, B4 on a real PBX: what happened while the daemon was dead is on record afterwards, and agrees with the books."""
 
 import asyncio
+import datetime as dt
+import json
 from typing import Any
 
 from tests.demo.floor import AGENTS
@@ -21,7 +23,8 @@ def _only(rows: Any) -> dict[str, Any]:
 
 
 async def test_three_calls_that_nobody_saw_are_on_record(world: World) -> None:
-    """B3: an answered queue call, an abandoned one and a direct one come back whole from the books."""
+    """B3: an answered queue call, an abandoned one and a direct one come back whole from the books, and agree."""
+    since = dt.datetime.now(dt.UTC).isoformat()
     await world.log_in("2001")
     await world.phones.set_phone("1003", mode="answer", answer_after=0.3)
     await world.rig.kill9()
@@ -56,6 +59,16 @@ async def test_three_calls_that_nobody_saw_are_on_record(world: World) -> None:
     )
     given_up = await world.whole("13800000033")
     assert (given_up["disposition"], _only(given_up["queue_stays"])["outcome"]) == ("abandoned", "abandoned")
+
+    report = json.loads(await world.rig.cti("reconcile", "--from", since, "--json"))
+    assert (report["mismatches"], report["verified"]) == (0, True)
+    assert report["pbxs"][0]["checked"] >= 5
+    told = await world.rig.cti("explain", str(answered["id"]), "--lines")
+    assert "told from the PBX's books" in told
+    assert "COMPLETECALLER" in told
+    story = await world.rig.get(f"/api/v1/calls/{answered['id']}/story")
+    assert "guess" not in {step["source"] for step in story["steps"]}
+    assert (await world.rig.get("/api/v1/books"))["items"][0]["unverified"] == ""
 
 
 def _list(rows: Any) -> list[Any]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from cti.daemon.bookkeeper import BooksStatus
 from cti.daemon.live import Live
 from cti.daemon.reports import Reports
 from routing.roster import Duty
@@ -47,3 +48,4 @@ class HttpDeps:
     token: str
     allowed_hosts: tuple[str, ...] = ()  # beside the names of this machine
     now: Callable[[], float] = time.time  # epoch seconds
+    books: Callable[[], Sequence[BooksStatus]] = tuple  # how the PBXs' books stand

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cti.core import facts as f
 from cti.daemon.http.instants import Instant
-from cti.daemon.http.models import AgentState, Answer, AwayEpisode
+from cti.daemon.http.models import AgentState, Answer, AwayEpisode, Call
 from routing.calendar import DayKind, DayReason
 from routing.roster import DutyKind, Reason, Role
 
@@ -19,6 +19,39 @@ class Now(Answer, Generic[T]):
 
     at: Instant = Field(description="the moment of this picture")
     items: list[T]
+
+
+class Books(Answer):
+    """How the records of a PBX stand against its own books; counts are since the daemon started."""
+
+    pbx: str
+    unverified: str = Field(description="why they cannot be compared; empty when they are")
+    verified_until: Instant | None = Field(description="what ended before was compared")
+    checked: int
+    mismatches: dict[str, int] = Field(description="by reason; those that were never found are left out")
+    bad_lines: int = Field(description="lines of the books that could not be read")
+    gaps: int = Field(description="times the daemon did not listen that are not filled in yet")
+    filled: int = Field(description="records and parts written from the books")
+
+
+class StoryStep(Answer):
+    """One thing that happened in a call."""
+
+    at: Instant
+    kind: str
+    who: str
+    what: str
+    source: str = Field(description="seen, queue_log, cdr, cel, mark; guess: nobody knows the instant")
+    event: str = Field(description="the AMI event that tells it")
+    to: str = Field(description="with whom, if with anybody")
+
+
+class Story(Answer):
+    """The whole story of one call."""
+
+    call: Call
+    actors: list[str]
+    steps: list[StoryStep]
 
 
 class Agent(AgentState):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+from cti.core.story import Parts, tell
 from cti.daemon.http import models as m
 from cti.daemon.http import params as q
 from cti.daemon.http import pictures as pic
@@ -15,7 +16,7 @@ from cti.daemon.http.problems import FieldError, invalid, not_found
 from cti.daemon.live import LiveAgent, LiveQueue
 from routing.roster import UnknownHotline
 from store.errors import BadCursor
-from store.queries import CallFilter
+from store.queries import CallFilter, CallRecord
 
 Q = TypeVar("Q", bound=q.Query)
 
@@ -145,6 +146,34 @@ async def incidents(deps: HttpDeps, _path: Mapping[str, str], query: q.Incidents
     return await deps.queries.incidents(pbx=query.pbx, agent=query.agent, kind=query.kind, **query.interval())
 
 
+def parts_of(record: CallRecord) -> Parts:
+    """What a story is made of."""
+    return Parts(
+        record.call,
+        record.legs,
+        record.queue_stays,
+        record.attempts,
+        record.talks,
+        record.transfers,
+        record.recordings,
+    )
+
+
+async def story(deps: HttpDeps, path: Mapping[str, str], _query: q.Query) -> Any:
+    """Tell what happened in one call, step by step."""
+    record = await deps.queries.call(path["id"])
+    if record is None:
+        raise not_found("No call has this id")
+    ends = [gap.ended_at for gap in await deps.queries.gaps(record.call.pbx)]
+    return tell(parts_of(record), ends)
+
+
+async def books(deps: HttpDeps, _path: Mapping[str, str], query: q.PbxQuery) -> Any:
+    """Show how the records stand against the PBXs' books."""
+    found = [status for status in deps.books() if query.pbx in {None, status.pbx}]
+    return {"at": deps.now(), "items": found}
+
+
 ROUTES: tuple[Route[Any], ...] = (
     Route("/api/v1/calls", "Calls, newest first", q.CallsQuery, m.Page[m.Call], calls),
     Route(
@@ -154,6 +183,21 @@ ROUTES: tuple[Route[Any], ...] = (
         m.CallRecord,
         call,
         "no call has this id",
+    ),
+    Route(
+        "/api/v1/calls/{id}/story",
+        "What happened in one call, step by step, and how that is known",
+        q.Query,
+        pic.Story,
+        story,
+        "no call has this id",
+    ),
+    Route(
+        "/api/v1/books",
+        "How the records stand against the PBXs' own books",
+        q.PbxQuery,
+        pic.Now[pic.Books],
+        books,
     ),
     Route("/api/v1/agents", "Every agent now", q.AgentsQuery, pic.Now[pic.Agent], agents),
     Route(

@@ -1,0 +1,143 @@
+"""`cti reconcile` and `cti explain`: the real command on a real database and the books of a recorded session (B4)."""
+
+import asyncio
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cti.core.facts import Call, Fact, QueueStay
+from store import open_store
+from tests.daemon.test_bookkeeper import SESSION, session
+from tests.daemon.test_cli import CONFIG, cti
+
+FROM = "2026-11-21T22:49:00Z"  # the session was recorded then
+TO = "2026-11-21T22:55:00Z"
+ANSWERED = "main-1795301406.16"
+
+
+def made(directory: Path, facts: list[Fact], *, books: bool = True) -> Path:
+    """A configuration whose database has these facts and whose PBX has the session's books."""
+    given = "".join(f'{key} = "{SESSION / name}"\n' for key, name in (
+        ("queue_log", "queue_log"), ("cdr_csv", "cdr.csv"), ("cel_csv", "cel.csv")
+    ))  # fmt: skip
+    text = CONFIG.format(port=1, extra="")
+    path = directory / "cti.toml"
+    path.write_text(text.replace('host = "127.0.0.1"\n', f'host = "127.0.0.1"\n{given if books else ""}'))
+    asyncio.run(_put(directory, facts))
+    return path
+
+
+async def _put(directory: Path, facts: list[Fact]) -> None:
+    async with await open_store(f"sqlite+aiosqlite:///{directory}/var/cti.sqlite3") as store:
+        store.writer.put(facts)
+        await store.writer.committed()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("verify"), session())
+
+
+def test_records_that_agree(config: Path) -> None:
+    """Exit status 0, and how much was compared."""
+    done = cti("reconcile", "--from", FROM, "--to", TO, "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "main: 24 compared, 0 differ, 0 left out (still open, or at the edge)\n"
+
+
+def test_records_that_differ_are_grouped_with_both_sides(tmp_path: Path) -> None:
+    """Exit status 1; each reason with our record and the book's raw lines."""
+    facts = session()
+    lost = {"main-1795301434.245"}
+    kept = [
+        fact for fact in facts
+        if not lost & {getattr(fact, "call_id", ""), getattr(fact, "id", "")}
+        and not (isinstance(fact, QueueStay) and fact.call_id == ANSWERED and fact.outcome is None)
+    ]  # fmt: skip
+    wrong = [
+        replace(fact, agent="2009")
+        if isinstance(fact, QueueStay) and fact.call_id == ANSWERED and fact.agent
+        else fact
+        for fact in kept
+    ]
+    done = cti("reconcile", "--from", FROM, "--to", TO, "--json", "--config", made(tmp_path, wrong))
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert (answer["mismatches"], answer["verified"]) == (3, True)
+    [pbx] = answer["pbxs"]
+    by_reason = {one["reason"]: one for one in pbx["mismatches"]}
+    assert set(by_reason) == {"agent", "not_in_records", "cdr_without_call"}
+    agent = by_reason["agent"]
+    assert (agent["ours"], agent["book"]) == ("2009", "2001")
+    assert any("CONNECT" in line for line in agent["lines"])
+    assert any("agent 2009" in line for line in agent["record"])
+    shown = cti("reconcile", "--from", FROM, "--to", TO, "--config", tmp_path / "cti.toml")
+    assert shown.returncode == 1
+    assert "not_in_records (1)" in shown.stdout
+    assert "BLINDTRANSFER" in shown.stdout
+
+
+def test_a_pbx_without_books_is_unverified(tmp_path: Path) -> None:
+    """It is never called right."""
+    done = cti("reconcile", "--config", made(tmp_path, [], books=False))
+    assert done.returncode == 1
+    assert "main: UNVERIFIED: queue_log and cdr_csv not configured" in done.stderr
+
+
+def test_a_time_that_is_none_is_refused(config: Path) -> None:
+    """Usage errors end with status 2."""
+    assert cti("reconcile", "--from", "soon", "--config", config).returncode == 2
+    assert cti("reconcile", "--pbx", "other", "--config", config).returncode == 2
+
+
+def test_the_story_of_a_call(config: Path) -> None:
+    """Who did what, when, by which event; a picture with everybody in it."""
+    done = cti("explain", "1795301434.245", "--config", config)
+    assert done.returncode == 0
+    for words in ("joins the queue at place 1", "stops ringing: no answer", "talks with the caller"):
+        assert words in done.stdout
+    assert "AgentCalled" in done.stdout
+    assert "queue sales" in done.stdout
+    assert "══ talk ══" in done.stdout
+
+
+def test_the_story_for_scripts_has_the_books_lines(config: Path) -> None:
+    """JSON: steps with instants, sources and events, and every raw line about the call."""
+    done = cti("explain", ANSWERED, "--json", "--config", config)
+    story = json.loads(done.stdout)
+    assert story["call"] == ANSWERED
+    assert {step["source"] for step in story["steps"]} == {"seen"}
+    assert [step["at"] for step in story["steps"]] == sorted(step["at"] for step in story["steps"])
+    assert {line["book"] for line in story["lines"]} == {"queue_log", "cel", "cdr"}
+
+
+def test_a_call_from_the_books_says_so(tmp_path: Path) -> None:
+    """A record that nobody saw names the book beside every step."""
+    facts: list[Fact] = [
+        replace(fact, sources=("*:cel",))
+        for fact in session()
+        if isinstance(fact, Call) and fact.id == ANSWERED
+    ]
+    done = cti("explain", ANSWERED, "--json", "--config", made(tmp_path, facts))
+    assert {step["source"] for step in json.loads(done.stdout)["steps"]} == {"cel"}
+
+
+def test_an_unknown_call_is_named(config: Path) -> None:
+    """Status 1, and where ids are found."""
+    done = cti("explain", "1.1", "--config", config)
+    assert done.returncode == 1
+    assert "no call '1.1' is on record; `cti calls` shows their ids" in done.stderr
+
+
+def test_books_that_cannot_be_read_name_the_cure(tmp_path: Path) -> None:
+    """Unverified, with the file and what to do."""
+    path = made(tmp_path, [])
+    shutil.copyfile(SESSION / "queue_log", tmp_path / "copy")
+    text = path.read_text().replace(str(SESSION / "queue_log"), str(tmp_path / "no" / "queue_log"))
+    path.write_text(text)
+    done = cti("reconcile", "--config", path)
+    assert done.returncode == 1
+    assert "the directory does not exist" in done.stderr
