@@ -2,7 +2,18 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cti.core.facts import AgentState, Attempt, AwayEpisode, Call, Fault, Leg, QueueStay, Talk
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    AwayEpisode,
+    Call,
+    Fault,
+    Leg,
+    QueueStay,
+    Recording,
+    Talk,
+    Transfer,
+)
 from cti.core.memory import Memory
 from store.merged import families, parts
 from store.reading import facts, select_facts
@@ -26,4 +37,6 @@ async def open_memory(connection: AsyncConnection, pbx: str) -> Memory:
         episodes=await facts(connection, AwayEpisode, episodes.order_by(away_episodes.c.started_at)),
         agent_states=await facts(connection, AgentState, states.order_by(agent_states.c.agent)),
         faults=await facts(connection, Fault, broken.order_by(faults_table.c.began_at)),
+        transfers=await parts(connection, Transfer, family),
+        recordings=await parts(connection, Recording, family),
     )

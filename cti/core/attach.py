@@ -9,9 +9,19 @@ import math
 from cti.core import events as ev
 from cti.core import facts
 from cti.core.calls import Bridge, Calls
+from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import Fact, Quality, StayOutcome
 from cti.core.memory import Memory
-from cti.core.parts import AttemptPart, CallPart, LegPart, Part, StayPart, TalkPart
+from cti.core.parts import (
+    AttemptPart,
+    CallPart,
+    LegPart,
+    Part,
+    RecordingPart,
+    StayPart,
+    TalkPart,
+    TransferPart,
+)
 from cti.core.people import age_of
 
 _UP = 6  # ChannelState
@@ -44,6 +54,14 @@ def restore(calls: Calls, memory: Memory) -> None:
         rung = legs.get(attempt.id.removesuffix("/a"))
         if rung is not None:
             _attempt(calls, rung, attempt, stays)
+    for transfer in memory.transfers:
+        mover = legs.get(transfer.id.rsplit("/", 1)[0])
+        if mover is not None:
+            _transfer(mover, transfer)
+    for recording in memory.recordings:
+        recorded = legs.get(recording.id.rsplit("/", 1)[0])
+        if recorded is not None:
+            _recording(recorded, recording)
 
 
 def _call(fact: facts.Call) -> CallPart:
@@ -79,6 +97,9 @@ def _stay(call: CallPart, fact: facts.QueueStay, legs: dict[str, LegPart]) -> St
     waiting = legs.get(f"{fact.pbx}-{fact.uniqueid}")
     if waiting is not None:
         waiting.passes = max(waiting.passes, fact.ordinal)
+        before = [stay for stay in call.stays if stay.uniqueid == fact.uniqueid and stay is not part]
+        if before:
+            part.status_before = STATUS_LEFT_BEHIND.get(before[-1].outcome, "")
         if fact.outcome is None:
             waiting.stay = part
     return part
@@ -105,6 +126,22 @@ def _talk(leg: LegPart, fact: facts.Talk) -> None:
     leg.call.talks.append(part)
     if fact.ended_at is None:
         leg.talk = part
+
+
+def _transfer(leg: LegPart, fact: facts.Transfer) -> None:
+    leg.transfers_made += 1
+    part = TransferPart(leg, fact.kind, fact.to, "", fact.at)
+    part.id, part.by, part.result = fact.id, fact.by, fact.result
+    leg.call.transfers.append(part)
+
+
+def _recording(leg: LegPart, fact: facts.Recording) -> None:
+    leg.recordings_made += 1
+    part = RecordingPart(leg, fact.file, fact.started_at)
+    part.id, part.stopped_at = fact.id, fact.stopped_at
+    leg.call.recordings.append(part)
+    if fact.stopped_at is None:
+        leg.recordings.append(part)
 
 
 def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:

@@ -550,6 +550,8 @@ class Calls:
         bridge = self.bridges.get(e.bridge)
         if bridge is None:
             bridge = self.bridges[e.bridge] = Bridge(e.bridge, e.kind, e.technology)
+        elif not bridge.kind:
+            bridge.kind = e.kind  # found in a list, which does not say it
         bridge.members.add(e.uniqueid)
         leg.bridge = e.bridge
         self.leads_on(leg)

@@ -61,6 +61,12 @@ STAY_BY_QUEUE_STATUS: dict[str, StayOutcome] = {
     "LEAVEUNAVAIL": StayOutcome.EMPTY,
     "WITHDRAW": StayOutcome.WITHDRAWN,
 }
+STATUS_LEFT_BEHIND: dict[StayOutcome | None, str] = {
+    StayOutcome.TIMEOUT: "TIMEOUT",
+    StayOutcome.EMPTY: "LEAVEEMPTY",
+    StayOutcome.WITHDRAWN: "WITHDRAW",
+}
+"""The QUEUESTATUS that a pass which ended so leaves on the channel."""
 _JUST = 0.1  # s within which the sign of an end and the end itself come
 TURNED_AWAY = frozenset({"FULL", "JOINEMPTY", "JOINUNAVAIL"})
 """QUEUESTATUS of a caller a queue did not take in: there is no other sign of it."""
@@ -80,16 +86,16 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
         return by_status
     if stay.caller_gone:
         return StayOutcome.ABANDONED
+    seen = stay.left_at is None or stay.left_at > stay.unseen_until + _JUST
     if by_status is not None and stay.abandon_sent:
-        return by_status
+        return by_status if seen else StayOutcome.UNKNOWN  # or left behind, and the hangup was not seen
     if stay.abandon_sent and lives_on:
         return StayOutcome.TRANSFERRED_OUT
     if not last_word:
         return None
     if stay.abandon_sent:
         return StayOutcome.ABANDONED
-    by_key = stay.left_at is not None and stay.left_at > stay.unseen_until + _JUST
-    return StayOutcome.LEFT_BY_KEY if by_key else StayOutcome.UNKNOWN
+    return StayOutcome.LEFT_BY_KEY if seen and stay.left_at is not None else StayOutcome.UNKNOWN
 
 
 _DISPOSITION_BY_STAY: dict[StayOutcome | None, Disposition] = {

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cti.core.facts import AgentState, Attempt, AwayEpisode, Call, Fault, Leg, QueueStay, Talk
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    AwayEpisode,
+    Call,
+    Fault,
+    Leg,
+    QueueStay,
+    Recording,
+    Talk,
+    Transfer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +29,8 @@ class Memory:
     episodes: tuple[AwayEpisode, ...] = ()
     agent_states: tuple[AgentState, ...] = ()  # the latest of each agent
     faults: tuple[Fault, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    recordings: tuple[Recording, ...] = ()
 
     def latest(self) -> float:
         """The latest instant something began at, as far as is remembered; 0 when nothing is."""

@@ -110,7 +110,7 @@ def reached(calls: "Calls", group: list[LegPart]) -> None:
     """These talk with each other: the transfers of those among them who were handed on have led to somebody."""
     there = {leg.uniqueid for leg in group}
     for part in group[0].call.transfers:
-        if part.result == PENDING and part.whom in there:
+        if part.result == PENDING and (part.whom in there or not part.whom):
             again = any(leg.device == part.device and leg.uniqueid != part.whom for leg in group)
             part.result = "recalled" if again else "answered"
             calls.touch(part)
@@ -133,5 +133,6 @@ def _ending(call: CallPart, part: TransferPart) -> str:
         result = _RESULT_BY_ATTEMPT.get(leg_outcome(rung[-1]))
         if result is not None:
             return result
-    gave_up = any(leg.uniqueid == part.whom and leg.quits for leg in call.legs)
+    whom = part.whom or call.origin
+    gave_up = any(leg.uniqueid == whom and leg.quits for leg in call.legs)
     return "abandoned" if gave_up else "failed"

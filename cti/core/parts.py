@@ -395,7 +395,7 @@ class TransferPart:
         self.by = leg.agent or leg.device
         self.device = leg.device
         self.to = to
-        self.whom = whom  # uniqueid of who was handed on
+        self.whom = whom  # uniqueid of who was handed on; "" when it is not known
         self.at = at
         self.result = PENDING
 

@@ -21,8 +21,10 @@ from cti.core.facts import (
     Leg,
     Notice,
     QueueStay,
+    Recording,
     Rejected,
     Talk,
+    Transfer,
 )
 from cti.core.memory import Memory
 from cti.core.people import device_of_interface
@@ -340,6 +342,8 @@ def remember(facts: Iterable[Fact]) -> Memory:
         talks=tuple(talk for talk in kept.get(Talk, ()) if talk.call_id in ids),
         episodes=tuple(episode for episode in kept.get(AwayEpisode, ()) if episode.ended_at is None),
         agent_states=tuple(states.values()),
+        transfers=tuple(part for part in kept.get(Transfer, ()) if part.call_id in ids),
+        recordings=tuple(part for part in kept.get(Recording, ()) if part.call_id in ids),
     )
 
 
