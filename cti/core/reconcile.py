@@ -295,7 +295,9 @@ def _cdr_alone(name: str, group: list[CdrRow], window: _Window, tally: _Tally) -
 
 def _compare_call(call: Call, rows: list[CdrRow], window: _Window, tally: _Tally) -> None:
     alone = not rows
-    if not window.judges(call.started_at, call.ended_at, alone=alone) or (alone and not window.settled(call.ended_at)):
+    if not window.judges(call.started_at, call.ended_at, alone=alone) or (
+        alone and not window.settled(call.ended_at)
+    ):
         tally.left_out += 1
         return
     tally.checked += 1
