@@ -701,3 +701,141 @@ async def redirected_in_mid_call(s: Stage) -> None:
     await ben.picks_up()
     await s.passes(1.0)
     await call.hangs_up()
+
+
+# --- further kinds ------------------------------------------------------------------------------------------------
+
+
+@scenario(
+    "transfer",
+    handed_on(Moved("blind", "anna", "brief", "no_answer"), by=SYSTEM, rung=NO_ANSWER),
+    queues=SALES,
+    numbers={**LINE, "brief": ["Dial(PJSIP/<ben>,2)", "Hangup()"]},
+)
+async def blind_and_not_answered(s: Stage) -> None:
+    """The call is handed on to a colleague who does not answer: it ends there."""
+    _, line, call = await with_anna(s)
+    await s.agent("ben")
+    await line.refers(s.number("brief"))
+    await call.ended()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        BY_ANNA,
+        [Rung("anna", ANSWERED, "sales"), *(Rung(who, ANSWERED) for who in ("ben", "carl", "dora"))],
+        [Talked("anna", 0.8, queue="sales"), *(Talked(who, 0.6) for who in ("ben", "carl", "dora"))],
+        [
+            Moved("blind", "anna", "ben", "answered"),
+            Moved("blind", "ben", "carl", "answered"),
+            Moved("blind", "carl", "dora", "answered"),
+        ],
+    ),
+    queues=SALES,
+    numbers=LINE,
+)
+async def blind_chain_of_three(s: Stage) -> None:
+    """The call goes from Anna to Ben to Carl to Dora: one call with one id."""
+    _, line, call = await with_anna(s)
+    for role in ("ben", "carl", "dora"):
+        desk = await s.agent(role)
+        await line.refers(desk.ext)
+        line = await desk.picks_up()
+        await s.passes(0.6)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        BY_ANNA,
+        [Rung("anna", ANSWERED, "sales"), Rung("ben", BUSY)],
+        [Talked("anna", None, hold=None, queue="sales"), Talked("anna", None, hold=None, queue="sales")],
+    ),
+    queues=SALES,
+    numbers=LINE,
+)
+async def attended_to_a_busy_phone(s: Stage) -> None:
+    """The colleague whom the agent wants to ask (*2) is busy: the agent is back with the customer, nothing was handed on."""
+    _, line, call = await with_anna(s)
+    ben = await s.agent("ben", mode="busy")
+    await line.presses("*2")
+    await s.passes(0.5)
+    await line.presses(ben.ext)
+    await ben.rings()
+    await s.passes(1.5)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        BY_ANNA,
+        [Rung("anna", ANSWERED, "sales")],
+        [
+            Talked("anna", 1.6, hold=0.8, queue="sales"),
+            Talked("anna", 0.8),
+            Talked("mobile", 0.8),
+            Talked("mobile", 1.0),
+        ],
+        [Moved("attended", "anna", "out", "answered")],
+    ),
+    queues=SALES,
+    numbers={**LINE, "out": ["Dial(PJSIP/<mobile>@trunk-b,20)", "Hangup()"]},
+)
+async def attended_to_outside(s: Stage) -> None:
+    """The agent asks somebody on a mobile first, then connects the customer with them."""
+    anna, line, call = await with_anna(s)
+    mobile = await s.mobile("mobile")
+    second = await consults(anna, line, s.number("out"))
+    other = await s.offered(mobile)
+    await other.picks_up()
+    await s.passes(0.8)
+    await line.refers(s.number("out"), second)
+    await s.saw("AttendedTransfer")
+    await s.passes(1.0)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        INTERNAL,
+        Disposition.ANSWERED,
+        AGENT,
+        [],
+        [Rung("ben", ANSWERED), Rung("carl", ANSWERED)],
+        [
+            Talked("anna", 1.6, hold=0.8),
+            Talked("ben", 1.6, hold=0.8),
+            Talked("anna", 0.8),
+            Talked("carl", 0.8),
+            Talked("ben", 1.0),
+            Talked("carl", 1.0),
+        ],
+        [Moved("attended", "anna", "carl", "answered")],
+    ),
+)
+async def attended_by_the_caller(s: Stage) -> None:
+    """The one who called asks a third person and connects the two: she leaves, and they talk."""
+    anna, ben, carl = [await s.agent(role) for role in ("anna", "ben", "carl")]
+    line = await anna.dials(ben.ext)
+    his = await ben.picks_up()
+    await s.passes(0.8)
+    second = await consults(anna, line, carl.ext)
+    await carl.picks_up()
+    await s.passes(0.8)
+    await line.refers(carl.ext, second)
+    await s.saw("AttendedTransfer")
+    await s.passes(1.0)
+    await his.hangs_up()
