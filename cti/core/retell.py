@@ -10,7 +10,7 @@ every word. CEL carries the channels and bridges, queue_log the queues. What CEL
 Instants of queue_log are whole seconds: where CEL saw the same thing happen, its instant is taken.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -19,16 +19,17 @@ from cti.core import events as ev
 from cti.core.books import QueueRow
 from cti.core.cel import CelRow, channels_of
 from cti.core.facts import StayOutcome
-from cti.core.passes import QueuePass, passes
+from cti.core.passes import passes
 from cti.core.people import device_of
 from cti.core.seats import Seats, read_seats
+from cti.core.waits import Wait, refine
 
 _RING, _DOWN = 4, 0  # ChannelState
+_WITHIN = 0.999  # s of a whole second
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
-_EARLY = 0.5  # s by which queue_log's second may be late
-_DIALLERS = frozenset({"Dial", "Queue", "FollowMe", "Page"})
-_RUNG = frozenset({"AppDial", "AppQueue"})
+_DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
+_DIALLERS: Mapping[str, str] = {"AppDial": "Dial", "AppQueue": "Queue"}  # what a rung channel is said to run
 
 _STATUS_BY_CAUSE: Mapping[int, str] = {
     17: "BUSY",
@@ -41,6 +42,7 @@ _STATUS_BY_CAUSE: Mapping[int, str] = {
     38: "CONGESTION",
     42: "CONGESTION",
 }
+_PHONE_SPOKE = frozenset({17, 21})  # busy, rejected
 _QUEUE_STATUS: Mapping[StayOutcome | None, str] = {
     StayOutcome.TIMEOUT: "TIMEOUT",
     StayOutcome.EMPTY: "LEAVEEMPTY",
@@ -86,16 +88,17 @@ class _Teller:
         self.channels = channels_of(self.rows)
         self.queue_log = queue_log
         self.seats = read_seats(queue_log, self.channels, seats)
-        self.passes = [one for one in passes(queue_log) if one.uniqueid in self.channels]
+        self._waits: dict[str, list[Wait]] = {}
+        for wait in refine(passes(queue_log), self.channels):
+            self._waits.setdefault(wait.of.uniqueid, []).append(wait)
         self._at = list(accumulate((row.at for row in self.rows), max))
         self._told: list[tuple[tuple[int, int, int], ev.Event]] = []
         self._places = {id(row): place for place, row in enumerate(self.rows)}
         self._apps = self._read_apps()
         self._originated = {row.uniqueid for row in self.rows if row.app == "AppDial2"}
         self._diallers: dict[str, _App | None] = {}
-        self._passes_of: dict[str, list[QueuePass]] = {}
-        for one in self.passes:
-            self._passes_of.setdefault(one.uniqueid, []).append(one)
+        self._stays_on_line: set[str] = set()
+        self._picked: set[str] = set()  # rung channels whose call somebody else took
         self._uid_by_name = {row.channel: row.uniqueid for row in self.rows}
 
     def tell(self) -> list[ev.Event]:
@@ -103,8 +106,8 @@ class _Teller:
             self._tell_row(place, row)
         self._tell_requests()
         self._tell_restarts()
-        joined = self._tell_passes()
-        self._tell_turned_away(joined)
+        self._tell_waits()
+        self._tell_turned_away()
         self._tell_members()
         return [event for _, event in sorted(self._told, key=lambda told: told[0])]
 
@@ -129,8 +132,44 @@ class _Teller:
             case "LOCAL_OPTIMIZE_BEGIN" | "LOCAL_OPTIMIZE":
                 begun = row.event == "LOCAL_OPTIMIZE_BEGIN"
                 self._add(place, 0, ev.LocalOptimized(row.at, row.uniqueid, begun=begun))
+            case "BLINDTRANSFER":
+                self._blind(place, row)
+            case "ATTENDEDTRANSFER":
+                self._attended(place, row)
+            case "PICKUP":
+                who = str(row.extra.get("pickup_channel_uniqueid", ""))
+                self._picked.add(row.uniqueid)
+                self._add(place, -3, ev.PickedUp(row.at, who, row.uniqueid))
+                self._add(place, -2, ev.DialEnded(row.at, "", who, "ANSWER", ""))
             case "HANGUP":
                 self._hangup(place, row)
+        if row.app == "AgentLogin" and row.uniqueid not in self._stays_on_line:
+            self._stays_on_line.add(row.uniqueid)
+            self._add(place, -5, ev.StaysOnLine(row.at, row.uniqueid))
+
+    def _blind(self, place: int, row: CelRow) -> None:
+        whom, to = str(row.extra.get("transferee_channel_uniqueid", "")), str(row.extra.get("extension", ""))
+        self._add(place, -3, ev.BlindTransferred(row.at, row.uniqueid, whom, to, done=True))
+
+    def _attended(self, place: int, row: CelRow) -> None:
+        def said(name: str) -> str:
+            return str(row.extra.get(name, ""))
+
+        second, target = said("channel2_uniqueid"), said("transfer_target_channel_uniqueid")
+        met = self.channels.get(target) if second == row.uniqueid else self.channels.get(second)
+        reached = any(one.event == "ANSWER" and one.at <= row.at for one in self.channels.get(target, ()))
+        event = ev.AttendedTransferred(
+            row.at,
+            row.uniqueid,
+            second,
+            said("transferee_channel_uniqueid"),
+            target if reached else "",
+            met[0].exten if met else "",
+            said("app"),
+            said("bridge1_id"),
+            done=True,
+        )
+        self._add(place, -3, event)
 
     def _start(self, place: int, row: CelRow) -> None:
         came_in = row.linkedid == row.uniqueid and not row.channel.startswith("Local/")
@@ -159,7 +198,8 @@ class _Teller:
             self._add(place, 2, ev.DialBegan(row.at, "", row.uniqueid, number, ""))
 
     def _answered(self, place: int, row: CelRow) -> None:
-        if not self._is_dialled(row.uniqueid):
+        consults = row.channel.endswith(";1") and row.linkedid != row.uniqueid  # for an attended transfer
+        if not self._is_dialled(row.uniqueid) and not consults:
             return
         source = self._dialler(row.uniqueid)
         caller = source.channel if source is not None else ""
@@ -181,7 +221,7 @@ class _Teller:
         number, name = start.number, start.name
         originated = self._is_originated(start.uniqueid)  # these have their caller's before they are rung
         for row in self.channels[start.uniqueid]:
-            if row.number and (row.number, row.name) != (number, name):
+            if (row.number or row.name) and (row.number, row.name) != (number, name):
                 number, name = row.number, row.name
                 changed = ev.CallerChanged(row.at, row.uniqueid, number, name)
                 self._add(self._places[id(start if originated else row)], 1 if originated else -1, changed)
@@ -189,10 +229,11 @@ class _Teller:
     def _dial(self, place: int, row: CelRow, source: _App) -> None:
         device = device_of(row.channel)
         if source.name == "Queue":
-            queue = source.data.split(",", 1)[0]
+            waits = [wait for wait in self._waits.get(source.channel, ()) if wait.joined_at <= row.at]
+            queue = waits[-1].of.queue if waits else source.data.split(",", 1)[0]
             member = self.seats.agent_at(device, row.at)
             self._add(place, 1, ev.MemberCalled(row.at, queue, source.channel, row.uniqueid, member, device))
-        dialled = _dial_string(source.data, device) if source.name == "Dial" else device
+        dialled = (_dial_string(source.data, device) if source.name == "Dial" else "") or device
         self._add(place, 2, ev.DialBegan(row.at, source.channel, row.uniqueid, dialled, ""))
 
     def _is_dialled(self, uniqueid: str) -> bool:
@@ -209,7 +250,8 @@ class _Teller:
 
     def _find_dialler(self, uniqueid: str) -> _App | None:
         start = self.channels[uniqueid][0]
-        if start.linkedid == uniqueid or start.channel.endswith(";2"):
+        by = next((_DIALLERS[r.app] for r in self.channels[uniqueid] if r.app in _DIALLERS), "")
+        if start.linkedid == uniqueid or start.channel.endswith(";2") or not by:
             return None
         place, device = self._places[id(start)], device_of(start.channel)
         running = [
@@ -226,7 +268,7 @@ class _Teller:
         found: dict[str, list[_App]] = {}
         for rows in self.channels.values():
             for n, row in enumerate(rows):
-                if row.event != "APP_START" or row.app not in _DIALLERS:
+                if row.event != "APP_START" or row.app not in _DIALLING:
                     continue
                 end = next((r for r in rows[n + 1 :] if r.event in {"APP_END", "CHAN_END"}), rows[-1])
                 app = _App(
@@ -261,38 +303,61 @@ class _Teller:
         answered = "ANSWER" in events and (
             source is None or not _asks_first(source) or "BRIDGE_ENTER" in events
         )
-        if source is not None and not answered:
+        if source is not None and not answered and row.uniqueid not in self._picked:
             status = self._dial_status(row, cause, source)
             self._add(place, 1, ev.DialEnded(row.at, source.channel, row.uniqueid, status, ""))
+        elif self._is_originated(row.uniqueid) and "ANSWER" not in events and cause in _STATUS_BY_CAUSE:
+            self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, _STATUS_BY_CAUSE[cause], ""))
         self._add(place, 5, ev.ChannelHungUp(row.at, row.uniqueid, cause, ""))
 
     def _dial_status(self, row: CelRow, cause: int, source: _App) -> str:
         """DIALSTATUS of a ringing that was not answered."""
         over = source.ended_at - row.at < _AT_ONCE
         if source.name == "Queue":
-            if self._queue_cancelled(row, source):
+            if cause not in _PHONE_SPOKE and self._queue_cancelled(row, source):
                 return "CANCEL"
             return "CHANUNAVAIL" if _STATUS_BY_CAUSE.get(cause) == "CHANUNAVAIL" else "NOANSWER"
+        if any(one.event == "ANSWER" for one in self.channels[row.uniqueid]):
+            return "CONTINUE"  # picked up, and refused what they were asked
         if cause in _STATUS_BY_CAUSE:
             return _STATUS_BY_CAUSE[cause]
+        if self._forwarded(row, source):
+            return "CANCEL"
+        over = over and not self._dials_again(source)
         last = next((r for r in reversed(self.channels[source.channel]) if r.event == "HANGUP"), None)
         said = str(last.extra.get("dialstatus", "")) if last is not None and over else ""
-        return "CANCEL" if said in {"ANSWER", "CANCEL"} else said or "NOANSWER"
+        if said == "ANSWER":  # this dial's, or one's that was before it
+            said = "CANCEL" if self._answered_elsewhere(source) else "NOANSWER"
+        return said or "NOANSWER"
+
+    def _answered_elsewhere(self, source: _App) -> bool:
+        return any(
+            self._dialler(uniqueid) is source and any(row.event == "ANSWER" for row in rows)
+            for uniqueid, rows in self.channels.items()
+            if rows[0].linkedid == self.channels[source.channel][0].linkedid
+        )
+
+    def _forwarded(self, row: CelRow, source: _App) -> bool:
+        """Whether the phone sent the caller on to another number."""
+        of_source = self.channels[source.channel]
+        return any(one.event == "FORWARD" and abs(one.at - row.at) < _AT_ONCE for one in of_source)
+
+    def _dials_again(self, source: _App) -> bool:
+        of_channel = (app for apps in self._apps.values() for app in apps if app.channel == source.channel)
+        return any(app.place > source.place and app.name == "Dial" for app in of_channel)
 
     def _queue_cancelled(self, row: CelRow, source: _App) -> bool:
         """Whether the caller left, or another member was quicker."""
-        queue = source.data.split(",", 1)[0]
-        of_caller = [one for one in self._passes_of.get(source.channel, ()) if one.queue == queue]
-        for one in of_caller:
-            answer = self._answer_of(one) if one.outcome is StayOutcome.ANSWERED else None
-            if answer is not None and abs(answer.at - row.at) < _AT_ONCE:
+        rung_at = self.channels[row.uniqueid][0].at
+        for wait in self._waits.get(source.channel, ()):
+            if not wait.holds_at(rung_at):
+                continue
+            if wait.answer is not None and abs(wait.answer.at - row.at) < _AT_ONCE:
                 return True
-        gave_up = any(one.outcome is StayOutcome.ABANDONED for one in of_caller)
-        return gave_up and source.ended_at - row.at < _AT_ONCE
-
-    def _answer_of(self, one: QueuePass) -> CelRow | None:
-        rows = self.channels.get(one.member_channel, ())
-        return next((row for row in rows if row.event == "ANSWER"), None)
+            gave_up = wait.of.outcome is StayOutcome.ABANDONED and wait.left_at is not None
+            if gave_up and abs((wait.left_at or 0.0) - row.at) < _AT_ONCE:
+                return True
+        return False
 
     def _tell_requests(self) -> None:
         """Who hung up, once for each, as they leave their bridge."""
@@ -323,92 +388,58 @@ class _Teller:
 
     # -- queues
 
-    def _tell_passes(self) -> set[_App]:
-        used: set[_App] = set()
-        for one in self.passes:
-            app = self._app_of(one, used)
-            start = self.channels[one.uniqueid][0]
-            if app is not None:
-                used.add(app)
-                place, at = app.place, app.began_at
-            else:
-                at = max(one.entered_at, start.at)
-                place = max(self._place_of(at), self._places[id(start)])
-            self._add(place, 3, ev.CallerJoined(at, one.queue, one.uniqueid, one.position or 0, ""))
-            if one.outcome is StayOutcome.ANSWERED:
-                self._connected(one, place)
-            elif one.outcome is not None:
-                self._left(one, app, place)
-        return used
+    def _tell_waits(self) -> None:
+        for of_channel in self._waits.values():
+            place = 0
+            for wait in of_channel:
+                start = self._places[id(self.channels[wait.of.uniqueid][0])]
+                place = max(self._place_of(wait.joined_at), start, place)
+                one = wait.of
+                joined = ev.CallerJoined(wait.joined_at, one.queue, one.uniqueid, one.position or 0, "")
+                self._add(place, 3, joined)
+                if wait.of.outcome is StayOutcome.ANSWERED:
+                    place = self._connected(wait, place)
+                elif wait.left_at is not None:
+                    place = self._left(wait, wait.left_at, place)
 
-    def _app_of(self, one: QueuePass, used: set[_App]) -> _App | None:
-        """The run of Queue that this pass was; nothing else says when within its second it began."""
-        start = self.channels[one.uniqueid][0]
-        fitting = [
-            app
-            for app in self._apps.get(start.linkedid, ())
-            if app.channel == one.uniqueid
-            and app.data.split(",", 1)[0] == one.queue
-            and one.entered_at - _EARLY <= app.began_at < one.entered_at + 1
-            and app not in used
-        ]
-        return fitting[0] if fitting else None
-
-    def _connected(self, one: QueuePass, joined: int) -> None:
-        answer = self._answer_of(one)
-        connected_at = one.connected_at or one.entered_at
-        at = answer.at if answer is not None else connected_at
-        place = self._places[id(answer)] if answer is not None else max(joined, self._place_of(at))
+    def _connected(self, wait: Wait, joined: int) -> int:
+        one, at = wait.of, wait.left_at or wait.joined_at
+        exact = wait.answer is not None and wait.answer.at == at
+        place = self._places[id(wait.answer)] if exact else self._place_of(at)
+        place = max(place, joined)
         rows = self.channels.get(one.member_channel)
-        agent = one.agent or ""
+        agent, hold = one.agent or "", one.book_wait or 0.0
         device = device_of(rows[0].channel) if rows else self.seats.device_of(agent, at) or agent
         self._add(place, 3, ev.CallerLeft(at, one.queue, one.uniqueid, ""))
-        self._add(
-            place,
-            4,
-            ev.MemberConnected(
-                at, one.queue, one.uniqueid, one.member_channel, agent, device, one.book_wait or 0.0
-            ),
-        )
+        connected = ev.MemberConnected(at, one.queue, one.uniqueid, one.member_channel, agent, device, hold)
+        self._add(place, 4, connected)
         if one.ended_at is not None and one.book_talk is not None:
             last = max(self._places[id(rows[-1])] if rows else place, place)
-            self._add(
-                last,
-                9,
-                ev.MemberCompleted(
-                    max(at, one.ended_at),
-                    one.queue,
-                    one.uniqueid,
-                    agent,
-                    device,
-                    one.book_wait or 0.0,
-                    one.book_talk,
-                    one.ended_by,
-                ),
+            over, by = max(at, one.ended_at), one.ended_by
+            completed = ev.MemberCompleted(
+                over, one.queue, one.uniqueid, agent, device, hold, one.book_talk, by
             )
+            self._add(last, 9, completed)
+        return place
 
-    def _left(self, one: QueuePass, app: _App | None, joined: int) -> None:
-        ended_at = one.ended_at if one.ended_at is not None else one.entered_at
-        if app is not None and app.ended_at > ended_at - _EARLY:
-            place, at = app.end_place, app.ended_at
-        else:
-            place, at = self._place_of(ended_at), ended_at
-        place = max(place, joined)
-        abandoned = one.outcome is StayOutcome.ABANDONED
-        if abandoned:
-            self._add(place, -4, ev.HangupRequested(at, one.uniqueid, by_device=False))
+    def _left(self, wait: Wait, at: float, joined: int) -> int:
+        one, place = wait.of, max(bisect_left(self._at, at), joined)
+        step = 4 if place == joined else -4  # after the joining, and before what else happens at that row
+        if one.outcome is StayOutcome.ABANDONED:
+            self._add(place, step, ev.HangupRequested(at, one.uniqueid, by_device=False))
         if one.outcome is not StayOutcome.LEFT_BY_KEY:
-            self._add(place, -1, ev.CallerAbandoned(at, one.queue, one.uniqueid))
-        self._add(place, 0, ev.CallerLeft(at, one.queue, one.uniqueid, _QUEUE_STATUS.get(one.outcome, "")))
+            self._add(place, step + 1, ev.CallerAbandoned(at, one.queue, one.uniqueid))
+        status = _QUEUE_STATUS.get(one.outcome, "")
+        self._add(place, step + 2, ev.CallerLeft(at, one.queue, one.uniqueid, status))
+        return place
 
-    def _tell_turned_away(self, joined: set[_App]) -> None:
+    def _tell_turned_away(self) -> None:
         """A run of Queue without a line in queue_log, on a channel that never got in: full, or nobody there."""
-        waited = {app.channel for app in joined}
         turned_away = {
             app.channel
             for apps in self._apps.values()
             for app in apps
-            if app.name == "Queue" and app.channel not in waited
+            if app.name == "Queue" and app.channel not in self._waits
         }
         for n, (key, event) in enumerate(self._told):
             if isinstance(event, ev.ChannelHungUp) and event.uniqueid in turned_away:
@@ -418,21 +449,22 @@ class _Teller:
 
     def _tell_members(self) -> None:
         """Logins, logouts and pauses, at their whole seconds."""
-        held: dict[tuple[str, str], tuple[bool, str]] = {}
+        lately: set[tuple[str, float]] = set()
         for row in self.queue_log:
-            key = (row.member, row.queue)
             if row.verb == "REMOVEMEMBER":
-                held.pop(key, None)
                 device = self.seats.device_of(row.member, row.at) or row.member
                 event: ev.Event = ev.MemberRemoved(row.at, row.queue, row.member, device)
             elif row.verb in {"ADDMEMBER", "PAUSE", "UNPAUSE"}:
                 reason = row.data[0] if row.data and row.verb == "PAUSE" else ""
                 paused = row.verb == "PAUSE" or (row.verb == "ADDMEMBER" and "PAUSED" in row.data)
-                held[key] = paused, reason
                 event = member_seen(row, self.seats, paused=paused, reason=reason)
             else:
                 continue
-            self._add(self._place_of(row.at), 7, event)
+            # Of what shares its second, a login comes first and a logout or a pause last, as it mostly is.
+            late = row.verb in {"REMOVEMEMBER", "PAUSE"} or (row.member, row.at) in lately
+            if late:
+                lately.add((row.member, row.at))
+            self._add(self._place_of(row.at + _WITHIN if late else row.at), 7, event)
 
 
 def member_seen(row: QueueRow, seats: Seats, *, paused: bool, reason: str) -> ev.MemberSeen:

@@ -28,10 +28,9 @@ class Seats:
     def note(self, at: float, agent: str, device: str) -> None:
         """From `at` on, this agent was seen at this device."""
         if agent and device:
-            for table, key, value in ((self._by_device, device, agent), (self._by_agent, agent, device)):
-                notes = table.setdefault(key, [])
-                notes.append((at, value))
-                notes.sort(key=lambda note: note[0])
+            _put(self._by_device, device, at, agent)
+            if not device.startswith("Local/"):  # rung on the way to a phone that is known better
+                _put(self._by_agent, agent, at, device)
 
     def agent_at(self, device: str, at: float) -> str:
         """Who sat there: the latest note before, else the first after; "" when nothing is known."""
@@ -40,6 +39,12 @@ class Seats:
     def device_of(self, agent: str, at: float) -> str:
         """Where this agent sat; likewise."""
         return _at(self._by_agent.get(agent, []), at)
+
+
+def _put(table: dict[str, list[tuple[float, str]]], key: str, at: float, value: str) -> None:
+    notes = table.setdefault(key, [])
+    notes.append((at, value))
+    notes.sort(key=lambda note: note[0])
 
 
 def _at(notes: list[tuple[float, str]], at: float) -> str:
@@ -66,7 +71,7 @@ def read_seats(
             uniqueid = row.callid
         elif row.verb == "CONNECT" and len(row.data) > 1:
             uniqueid = row.data[1]
-        elif row.verb == "RINGNOANSWER":
+        elif row.verb in {"RINGNOANSWER", "RINGCANCELED"}:
             caller = channels.get(row.callid)
             uniqueid = _lone_ringing(row, ringings.get(caller[0].linkedid, [])) if caller else ""
         of_member = channels.get(uniqueid)

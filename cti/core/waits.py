@@ -1,0 +1,94 @@
+"""When, within queue_log's whole seconds, a caller joined and left a queue.
+
+CEL tells it where a run of the application Queue begins and ends. Two runs of Queue in a row are one in CEL: in between,
+what is known is the wait that app_queue counted, and that one pass begins where the one before it ended.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cti.core.cel import CelRow
+from cti.core.facts import StayOutcome
+from cti.core.passes import QueuePass
+
+_EARLY = 0.5  # s by which queue_log's second may be late
+_SECOND = 0.999999
+_APART = 1e-6  # s: two runs that touch share an instant
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A pass with the best instants there are; `left_at` None while nothing ends it."""
+
+    of: QueuePass
+    joined_at: float
+    left_at: float | None
+    answer: CelRow | None  # of the member who got the caller
+
+    def holds_at(self, at: float) -> bool:
+        """Whether the caller waited in this queue then."""
+        return self.joined_at <= at and (self.left_at is None or at <= self.left_at)
+
+
+def refine(passes: Sequence[QueuePass], channels: Mapping[str, Sequence[CelRow]]) -> list[Wait]:
+    """The waits of passes in the book's order, of channels that are among these."""
+    found: list[Wait] = []
+    of_channel: dict[str, list[QueuePass]] = {}
+    for one in passes:
+        of_channel.setdefault(one.uniqueid, []).append(one)
+    for uniqueid, ones in of_channel.items():
+        rows = channels.get(uniqueid)
+        before: Wait | None = None
+        for n, one in enumerate(ones if rows else ()):
+            goes_on = n + 1 < len(ones) and not _begins(ones[n + 1], rows or (), one.entered_at + _SECOND)
+            before = _refine(one, rows or (), before, channels, goes_on=goes_on)
+            found.append(before)
+    return found
+
+
+def _begins(one: QueuePass, rows: Sequence[CelRow], after: float) -> list[float]:
+    """Where CEL saw this pass begin, if it did."""
+    return [
+        row.at
+        for row in rows
+        if row.event == "APP_START"
+        and row.app == "Queue"
+        and row.appdata.split(",", 1)[0] == one.queue
+        and max(one.entered_at - _EARLY, after) <= row.at < one.entered_at + 1
+    ]
+
+
+def _refine(
+    one: QueuePass,
+    rows: Sequence[CelRow],
+    before: Wait | None,
+    channels: Mapping[str, Sequence[CelRow]],
+    *,
+    goes_on: bool,
+) -> Wait:
+    begins = _begins(one, rows, before.left_at or 0.0 if before is not None else 0.0)
+    earliest = max(rows[0].at, before.left_at if before is not None and before.left_at is not None else 0.0)
+    joined_at = max(begins[0] if begins else earliest, one.entered_at)
+    joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 else one.entered_at
+    answer = next((row for row in channels.get(one.member_channel, ()) if row.event == "ANSWER"), None)
+    return Wait(one, joined_at, _left_at(one, () if goes_on else rows, joined_at, answer), answer)
+
+
+def _left_at(one: QueuePass, rows: Sequence[CelRow], joined_at: float, answer: CelRow | None) -> float | None:
+    if one.outcome is None:
+        return None
+    if one.outcome is StayOutcome.ANSWERED:
+        at = one.connected_at or one.entered_at
+        near = answer is not None and answer.at > at - 1.5  # an agent who was dumped answered long before
+        return max(joined_at, answer.at if answer is not None and near else at)
+    second = one.ended_at if one.ended_at is not None else one.entered_at
+    ends = [
+        row.at
+        for row in rows
+        if row.event == "APP_END"
+        and row.app == "Queue"
+        and max(second - _EARLY, joined_at + _APART) <= row.at < second + 1
+    ]
+    if ends:
+        return max(joined_at, ends[0])
+    return max(joined_at, min(max(joined_at + (one.book_wait or 0.0), second), second + _SECOND))
