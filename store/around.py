@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cti.core.facts import AgentState, Attempt, Call, Gap, Leg, QueueStay, Talk
+from cti.core.facts import AgentState, Attempt, Call, Gap, Leg, QueueStay, Talk, Transfer
 from cti.core.memory import Known
 from store.merged import families, parts
 from store.reading import facts, select_facts
@@ -30,6 +30,7 @@ async def around(
                 stays=await parts(connection, QueueStay, family),
                 attempts=await parts(connection, Attempt, family),
                 talks=await parts(connection, Talk, family),
+                transfers=await parts(connection, Transfer, family),
             )
         )
     held = select_facts(AgentState).where(
@@ -43,6 +44,7 @@ async def around(
         stays=[one for chunk in known for one in chunk.stays],
         attempts=[one for chunk in known for one in chunk.attempts],
         talks=[one for chunk in known for one in chunk.talks],
+        transfers=[one for chunk in known for one in chunk.transfers],
         agent_states=await facts(connection, AgentState, held.order_by(agent_states.c.since)),
     )
 

@@ -37,6 +37,7 @@ from cti.core.facts import (
     State,
     StayOutcome,
     Talk,
+    Transfer,
 )
 from cti.core.memory import Known
 from cti.core.people import device_of
@@ -49,7 +50,7 @@ _TOGETHER = 0.05  # s within which the events of one occurrence come
 _CLEARLY = 0.5  # s
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 
-Part = Leg | QueueStay | Attempt | Talk
+Part = Leg | QueueStay | Attempt | Talk | Transfer
 P = TypeVar("P", Call, Leg, QueueStay, Attempt, Talk)
 
 
@@ -108,7 +109,7 @@ class _Planner:
     def plan(self) -> Plan:
         parts: dict[str, list[Part]] = {}
         for fact in self._told:
-            if isinstance(fact, Leg | QueueStay | Attempt | Talk):
+            if isinstance(fact, Leg | QueueStay | Attempt | Talk | Transfer):
                 parts.setdefault(fact.call_id, []).append(fact)
         for fact in self._told:
             if isinstance(fact, Call) and fact.merged_into is None:
@@ -146,6 +147,8 @@ class _Planner:
         self._plan.new += [call, *(self._sourced(part) for part in parts)]
 
     def _sourced(self, part: Part) -> Part:
+        if isinstance(part, Transfer):
+            return part
         sources: tuple[str, ...] = (f"*:{self._rows.source}",)
         if isinstance(part, QueueStay):
             sources += tuple(f"{name}:queue_log" for name in _FROM_QUEUE_LOG)
@@ -165,6 +168,8 @@ class _Planner:
                     self._attempt(stored.id, part)
                 case Talk():
                     self._talk(stored.id, part)
+                case Transfer():
+                    self._transfer(stored.id, part)
 
     def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
         changes = self._unknown(stored, told, _CALL)
@@ -226,6 +231,12 @@ class _Planner:
         taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
         number = _free(int(told.id.rpartition("/t")[2]), taken)
         self._add(call_id, replace(told, id=f"{channel}/t{number}"))
+
+    def _transfer(self, call_id: str, told: Transfer) -> None:
+        """One that was seen has its result from what was seen afterwards; only a missing one is added."""
+        near = (abs(one.at - told.at) < _TOGETHER for one in self._known.transfers)
+        if not any(near):
+            self._add(call_id, told)
 
     def _overlaps(self, stored: Talk, told: Talk) -> bool:
         stored_end = stored.ended_at if stored.ended_at is not None else float("inf")

@@ -49,4 +49,5 @@ class Known:
     stays: Sequence[QueueStay] = ()
     attempts: Sequence[Attempt] = ()
     talks: Sequence[Talk] = ()
+    transfers: Sequence[Transfer] = ()
     agent_states: Sequence[AgentState] = ()  # that held when the rows begin, or began since

@@ -13,7 +13,19 @@ from cti.core.backfill import Plan, Rows, plan
 from cti.core.books import BadLine, parse_queue_line
 from cti.core.cel import parse_cel_line
 from cti.core.core import Core
-from cti.core.facts import AgentState, Attempt, Call, Fact, FactKey, Gap, Leg, Quality, QueueStay, Talk
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    Call,
+    Fact,
+    FactKey,
+    Gap,
+    Leg,
+    Quality,
+    QueueStay,
+    Talk,
+    Transfer,
+)
 from cti.core.memory import Known
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
@@ -22,7 +34,7 @@ from tests.core.shadow import Shadow
 
 SESSION = Path(__file__).parent / "books" / "session"
 RULES = Rules(trunks=("PJSIP/trunk-a", "PJSIP/trunk-b"))
-PARTS = (Call, Leg, QueueStay, Attempt, Talk)
+PARTS = (Call, Leg, QueueStay, Attempt, Talk, Transfer)
 _CLOSE = 0.05  # s between AMI's instant of something and CEL's
 _SECOND = 1.5  # s, the resolution of queue_log, and of the ages in a list
 Records = dict[FactKey, Any]
@@ -81,7 +93,7 @@ def known(records: Records) -> Known:
     def of(kind: type[Any]) -> list[Any]:
         return [fact for fact in records.values() if isinstance(fact, kind)]
 
-    return Known(of(Call), of(Leg), of(QueueStay), of(Attempt), of(Talk), of(AgentState))
+    return Known(of(Call), of(Leg), of(QueueStay), of(Attempt), of(Talk), of(Transfer), of(AgentState))
 
 
 def fill(records: Records, gap: Gap) -> Plan:
@@ -153,6 +165,7 @@ def test_every_part_is_there_as_it_was(gap: tuple[int, int]) -> None:
         assert _same(mine.left_at, stay.left_at), (mine, stay)
     _agree(records, Attempt, "stay_id", "queue", "agent", "outcome")
     _agree(records, Leg, "agent")
+    _agree(records, Transfer, "kind", "by", "to", "result")
     assert _talked(records) == _talked(whole())
 
 
