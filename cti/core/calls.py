@@ -475,8 +475,18 @@ class Calls:
         leg.dialed = True
         leg.ring_started_at = leg.ring_started_at or e.at
         if leg.attempt is None:
-            self.begin_attempt(leg, self._waiting_stay(e.uniqueid, e.queue), e.at)
+            self._begin_members_attempt(leg, self._waiting_stay(e.uniqueid, e.queue), e.at)
         self.touch(leg)
+
+    def _begin_members_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
+        """A member rings; the phone behind a Local member may have been told of before."""
+        rung = next((a for a in leg.call.attempts if a.agent == leg.agent and a.outcome is None), None)
+        if rung is None or rung.stay_id is not None or stay is None:
+            self.begin_attempt(leg, stay, at)
+        else:
+            rung.stay_id, rung.queue = stay.id, stay.queue
+            leg.attempt = rung
+            self.touch(rung)
 
     def _member_connected(self, e: ev.MemberConnected) -> None:
         stay = self._waiting_stay(e.uniqueid, e.queue)

@@ -81,6 +81,19 @@ def picked_up(calls: "Calls", e: ev.PickedUp) -> None:
     if leg.agent is not None:
         calls.begin_attempt(leg, stay, e.at)
         calls.answer_attempt(leg, e.at)
+    _credit(calls, leg)
+    calls.refresh_talks(leg, e.at)
+
+
+def _credit(calls: "Calls", leg: LegPart) -> None:
+    """Pickup may be told after the AgentConnect and the bridge it led to: then it was not the member who answered."""
+    for stay in leg.call.stays:
+        if stay.member_channel == leg.uniqueid:
+            stay.agent = leg.agent
+            calls.touch(stay)
+    if leg.talk is not None:
+        leg.talk.agent = leg.agent
+        calls.touch(leg.talk)
 
 
 def _begin(

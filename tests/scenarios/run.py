@@ -20,7 +20,8 @@ from tests.scenarios.model import ALL, Scenario
 from tests.scenarios.stage import House, Stage
 
 FIXTURES = Path(__file__).parent.parent / "recordings" / "scenarios"
-AT_ONCE = 8  # scenarios that are played at the same time
+AT_ONCE = 6  # scenarios that are played at the same time
+_TRIES = 2  # now and then Asterisk drops a recalled call by itself: that is no call to be judged
 _PHONES = tuple(f"1{n:03d}" for n in range(1, 49))
 _DIALPLAN = """
 [from-trunk]
@@ -134,6 +135,7 @@ class Outcome:
 
     trouble: str
     summary: Mapping[str, Any]
+    failed: frozenset[str]  # channels of a try that could not be played to its end
 
 
 async def play_all(house: House, plays: Iterable[Scenario], at_once: int = AT_ONCE) -> dict[str, Outcome]:
@@ -142,13 +144,18 @@ async def play_all(house: House, plays: Iterable[Scenario], at_once: int = AT_ON
 
     async def one(play: Scenario) -> tuple[str, Outcome]:
         async with places:
-            stage = Stage(house, play)
-            trouble = ""
-            try:
-                await stage.run()
-            except Exception:  # noqa: BLE001 - whatever went wrong is the result
-                trouble = traceback.format_exc()
-            return play.name, Outcome(trouble, stage.summary())
+            failed: frozenset[str] = frozenset()
+            for _ in range(_TRIES):
+                stage = Stage(house, play)
+                trouble = ""
+                try:
+                    await stage.run()
+                except Exception:  # noqa: BLE001 - whatever went wrong is the result
+                    trouble = traceback.format_exc()
+                    failed |= frozenset(stage.summary()["channels"])
+                if not trouble:
+                    break
+            return play.name, Outcome(trouble, stage.summary(), failed)
 
     return dict(await asyncio.gather(*(one(play) for play in plays)))
 

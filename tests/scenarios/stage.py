@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,8 +69,9 @@ class Line:
 
     async def picks_up(self) -> None:
         """Answer, and wait until the PBX knows."""
-        await self._send("answer")
-        await self._up()
+        with self._stage.allowed():
+            await self._send("answer")
+            await self._up()
 
     async def _up(self) -> None:
         await self._network.wait_for(
@@ -90,28 +91,37 @@ class Line:
     async def holds(self) -> None:
         """Press hold: the phone sends a re-INVITE."""
         since = self._stage.house.pbx.mark()
-        await self._send("hold")
-        await self._stage.house.pbx.wait_for("Hold", since=since, where=self._stage.mine)
+        with self._stage.allowed():
+            await self._send("hold")
+            await self._stage.house.pbx.wait_for("Hold", since=since, where=self._stage.mine)
 
     async def resumes(self) -> None:
         """Take the other side back."""
         since = self._stage.house.pbx.mark()
-        await self._send("talk")
-        await self._stage.house.pbx.wait_for("Unhold", since=since, where=self._stage.mine)
+        with self._stage.allowed():
+            await self._send("talk")
+            await self._stage.house.pbx.wait_for("Unhold", since=since, where=self._stage.mine)
 
     async def presses(self, keys: str, *, pause: float = 0.15) -> None:
         """Press keys, as a person does: one after the other."""
-        for key in keys:
-            await self._network.action("PlayDTMF", {"Channel": self.channel, "Digit": key, "Duration": "80"})
-            await asyncio.sleep(pause)
+        with self._stage.allowed(len(keys) * pause):
+            for key in keys:
+                await self._network.action(
+                    "PlayDTMF", {"Channel": self.channel, "Digit": key, "Duration": "80"}
+                )
+                await asyncio.sleep(pause)
 
     async def refers(self, number: str, other: Line | None = None) -> None:
         """Press transfer: a REFER to a number; with `other`, to whom that line of the same phone is connected with."""
-        replaces = "" if other is None else f"?Replaces={await other.dialog()}"
-        await self._network.action(
-            "Setvar", {"Channel": self.channel, "Variable": "REPLACES", "Value": replaces}
-        )
-        await self._send(number, "hands-refer")
+        since = self._stage.house.pbx.mark()
+        with self._stage.allowed():
+            replaces = "" if other is None else f"?Replaces={await other.dialog()}"
+            await self._network.action(
+                "Setvar", {"Channel": self.channel, "Variable": "REPLACES", "Value": replaces}
+            )
+            await self._send(number, "hands-refer")
+            if other is not None:
+                await self._stage.house.pbx.wait_for("AttendedTransfer", since=since, where=self._stage.mine)
 
     async def dialog(self) -> str:
         """The SIP dialog of this line as a Replaces header names it, escaped for a URI."""
@@ -127,7 +137,7 @@ class Line:
 
     async def hangs_up(self) -> None:
         """Put the phone down; nothing happens when the call is over."""
-        with contextlib.suppress(AmiError):
+        with contextlib.suppress(AmiError), self._stage.allowed():
             await self._network.action("Hangup", {"Channel": self.channel, "Cause": "16"})
 
     async def ended(self, timeout: float = 30.0) -> Message:
@@ -296,10 +306,18 @@ class Stage:
         return Line(self, said["Chan"], said["Uniqueid"], since)
 
     async def passes(self, seconds: float) -> None:
-        """Let time pass; what it takes longer is allowed for when durations are judged."""
+        """Let time pass."""
+        with self.allowed(seconds):
+            await asyncio.sleep(seconds)
+
+    @contextlib.contextmanager
+    def allowed(self, seconds: float = 0.0) -> Iterator[None]:
+        """Something that should take so long: what it takes longer is allowed for when durations are judged."""
         began = time.monotonic()
-        await asyncio.sleep(seconds)
-        self.late += max(0.0, time.monotonic() - began - seconds)
+        try:
+            yield
+        finally:
+            self.late += max(0.0, time.monotonic() - began - seconds)
 
     # -- the PBX
 
@@ -345,7 +363,8 @@ class Stage:
 
     async def does(self, action: str, **headers: str) -> Message:
         """An AMI action on the PBX."""
-        return await self.house.pbx.action(action, headers)
+        with self.allowed():
+            return await self.house.pbx.action(action, headers)
 
     async def saw(self, event: str, timeout: float = 20.0, **headers: str) -> Message:
         """Wait for an event of the PBX about this scenario's channels or with these headers."""
@@ -400,6 +419,8 @@ class Stage:
 
     async def _quiet(self) -> None:
         async with asyncio.timeout(15):
+            # The phone's side may be over before the PBX has told anything of it.
+            await self.house.pbx.wait_for("Newchannel", since=self._pbx_since, where=self.mine)
             while self._living():  # a channel's Hangup is the event; a new one may come with it
                 position = len(self.house.pbx.events)
                 with contextlib.suppress(AmiError):
@@ -417,7 +438,7 @@ class Stage:
         for queue, interface in self._members:
             with contextlib.suppress(AmiError):
                 await self.house.pbx.action("QueueRemove", {"Queue": queue, "Interface": interface})
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, AmiError):
             await self._quiet()
         await self.house.give_back(self._phones)
 
