@@ -210,6 +210,7 @@ async def test_what_only_the_spool_knows_is_taken_up(tmp_path: Path, pbx: Embedd
     await spool.close()
     async with running(tmp_path, pbx) as cti:
         assert cti.service.board.by_hand == {}
+        await cti.store.writer.committed()  # what the spool held is on its way
 
         async def settled() -> bool:
             return not await cti.store.queries.open_commands("main")

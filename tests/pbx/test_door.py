@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -102,9 +102,9 @@ async def test_the_door_sees_what_an_independent_client_sees(pbx: Pbx, tmp_path:
             await a_queue_call(pbx)
         await pbx.ami.action("UserEvent", {"UserEvent": "Last"})
         async with asyncio.timeout(10):
-            while not any(isinstance(what, dict) and what.get("UserEvent") == "Last" for what in got):
+            while not any(isinstance(what, Mapping) and what.get("UserEvent") == "Last" for what in got):
                 got += [arrival.what for arrival in await made.inbox.get_batch()]
-    live = [what for what in got if isinstance(what, dict)]
+    live = [what for what in got if isinstance(what, Mapping)]
     seen = [(m["Event"], m["Timestamp"]) for m in live]
     beside = [
         (m.event, m["Timestamp"]) for m in pbx.reader.events if (m.event, m.get("Timestamp")) in set(seen)
@@ -139,10 +139,14 @@ async def test_the_embedded_pbx_plays_it_as_it_was(pbx: Pbx, tmp_path: Path) -> 
     moved = {"Timestamp", "LastPause", "LastCall", "LoginTime"}
 
     def steady(what: Message | Event) -> dict[str, str]:
-        return {k: v for k, v in what.items() if k not in moved} if isinstance(what, dict) else {}
+        return {k: v for k, v in what.items() if k not in moved} if isinstance(what, Mapping) else {}
 
     assert [steady(what) for what in got] == [steady(what) for what in once]
     assert out.read_bytes().count(PIN.encode() + b"\r\n") == 0
+
+
+def _event(what: Message | Event) -> Event | None:
+    return parse(what, 0.0) if isinstance(what, Mapping) else what
 
 
 async def test_commands_are_performed_and_refusals_told(pbx: Pbx) -> None:
@@ -158,18 +162,22 @@ async def test_commands_are_performed_and_refusals_told(pbx: Pbx) -> None:
         got: list[Message | Event] = []
         async with asyncio.timeout(10):
             while sum(isinstance(what, CommandDone) for what in got) < 4:
-                got += [arrival.what for arrival in await made.inbox.get_batch()]
+                batch = [arrival.what for arrival in await made.inbox.get_batch()]
+                got += batch
+                for event in map(_event, batch):
+                    if event is not None:
+                        actor.heard("main", event)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
     results = [(what.command, what.ok, what.message) for what in got if isinstance(what, CommandDone)]
-    assert results == [
+    assert results[:3] == [
         ("p", True, "Interface paused successfully"),
         ("r0", True, "Removed interface from queue"),
         ("r1", True, "Removed interface from queue"),
-        ("r2", True, "Unable to remove interface: Not there"),
     ]
-    events = [what["Event"] for what in got if isinstance(what, dict)]
+    assert results[3][:2] == ("r2", True)  # seen to be gone already, or "Not there" says so
+    events = [what["Event"] for what in got if isinstance(what, Mapping)]
     assert events.count("QueueMemberPause") == 2
     assert events.count("QueueMemberRemoved") == 2
 
