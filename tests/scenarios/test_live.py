@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+SPARE = 2.0  # s by which a live talk may be longer than the script's pauses; the books are held against it beside this
+
 
 @dataclass
 class Played:
@@ -49,7 +51,7 @@ async def test_the_record_live(played: Played, name: str) -> None:
     outcome = played.outcomes[name]
     assert not outcome.trouble, outcome.trouble
     run = Run.of(loaded()[name], outcome.summary)
-    assert differences(played.session, run) == []
+    assert differences(played.session, run, SPARE) == []
     assert unexplained(compared(played.session, played.books, run), run) == []
 
 
