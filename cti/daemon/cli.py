@@ -228,6 +228,11 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="cti-replay-") as directory, _store_errors():
         url = database or f"sqlite+aiosqlite:///{directory}/replay.sqlite3"
         summary = asyncio.run(play(file, database_url=url, pbx=pbx, rules=rules))
+    if summary.cut_short:
+        say(
+            f"Warning: {file} ends in the middle of a record, as after a power cut or on a full disk; played was what is "
+            f"whole, the first {summary.seconds:.1f} s. What came later can be had from the PBX's books."
+        )
     _show_summary(dataclasses.asdict(summary), as_json=as_json)
 
 

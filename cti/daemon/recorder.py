@@ -60,12 +60,13 @@ class RecordingSummary:
     ended: str = ""  # why; "" while it goes on
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recording:
     """A recording on disk; iterate over it (again and again) for pairs of seconds since the start and bytes."""
 
     path: Path
     header: dict[str, Any]
+    cut_short: bool = False  # the file ends in the middle of a record; known once it was read to its end
 
     @property
     def recorded_at(self) -> float:
@@ -75,8 +76,11 @@ class Recording:
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
         with _open_to_read(self.path) as file, _explained(self.path):
             file.readline(_LONGEST_HEADER)
-            while (record := _read_record(file, self.path)) is not None:
-                yield record
+            try:
+                while (record := _read_record(file, self.path)) is not None:
+                    yield record
+            except EOFError:
+                self.cut_short = True
 
 
 def read_recording(path: Path) -> Recording:
@@ -269,21 +273,22 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _read_record(file: IO[bytes], path: Path) -> tuple[float, bytes] | None:
-    """The next record, or None at the end; one that is cut short is the end too."""
-    try:
-        line = file.readline(64)
-        if not line.endswith(b"\n"):
-            return None
-        offset, length = _record_head(line)
-        data = file.read(length)
-        end = file.read(1)
-    except EOFError:  # gzip's word for cut short
+    """The next record, or None at the end; EOFError (gzip's word too) when the last one is cut short."""
+    line = file.readline(64)
+    if not line:
         return None
+    try:
+        if not line.endswith(b"\n") and not file.read(1):
+            raise EOFError
+        offset, length = _record_head(line)
     except ValueError:
         raise RecordingError(
             f"{path} is damaged: {line[:40]!r} should be seconds and a number of bytes"
         ) from None
-    return (offset, data) if end == b"\n" and len(data) == length else None
+    data = file.read(length)
+    if len(data) < length or file.read(1) != b"\n":
+        raise EOFError
+    return offset, data
 
 
 def _record_head(line: bytes) -> tuple[float, int]:

@@ -25,6 +25,7 @@ class ReplaySummary:
 
     asterisk: str
     seconds: float
+    cut_short: bool  # the recording ends in the middle of a record; everything before that was played
     events: int
     rejected: int
     bugs: int
@@ -80,6 +81,7 @@ async def replay(
     return ReplaySummary(
         asterisk=str(recording.header.get("pbx", "")),
         seconds=seconds,
+        cut_short=recording.cut_short,
         events=pump.figures.events,
         rejected=pump.figures.rejected,
         bugs=pump.figures.bugs,

@@ -11,7 +11,7 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -316,6 +316,10 @@ class Service:
         names = [hotline] if hotline is not None else [line.name for line in roster.hotlines]
         return [resolve(roster, name, at) for name in names]
 
+    def people(self) -> Collection[str]:
+        """Numbers of the agents that are in the database, as of the last look."""
+        return {agent for room in self.rooms.values() for agent in room.core.agents.names}
+
     def http_deps(self) -> HttpDeps:
         """What the API reads from."""
         return HttpDeps(
@@ -327,6 +331,7 @@ class Service:
             reports=Reports(self.board, self.ledger, self.store.queries, self.rooms),
             token=token.ensure(self.settings.data_dir),
             allowed_hosts=self.settings.http.allowed_hosts,
+            people=self.people,
             books=lambda: [room.books.status for room in self.rooms.values()],
         )
 

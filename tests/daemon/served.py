@@ -20,6 +20,7 @@ from store import Store, open_store
 
 TOKEN = "test-token-0123456789-abcdefghij"
 AT = 1_790_000_000.25  # 2026-09-21T14:13:20.25Z
+NEWCOMER = "2009"  # in the database, never logged in
 NAMES = ("王芳", "O'Brien", "李 小龙", "")
 
 
@@ -148,6 +149,7 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
                 token=TOKEN,
                 allowed_hosts=allowed_hosts,
                 now=lambda: AT + 1000,
+                people=lambda: (NEWCOMER,),
             )
         )
         # Port 0 is not for people, so the settings refuse it; a test wants any free one.

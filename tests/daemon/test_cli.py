@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import gzip
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from tests.daemon.served import AT, TOKEN, Served, call, served_in_thread
 
 NOW = dt.datetime(2026, 10, 1, 12, 0, tzinfo=dt.UTC)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+RECORDING = Path(__file__).parents[1] / "recordings" / "demo.ami.gz"
 CONFIG = """
 {extra}
 [http]
@@ -266,6 +268,20 @@ class TestOthers:
         (tmp_path / "x").write_text("no recording")
         done = cti("replay", tmp_path / "x")
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+    def test_replay_of_a_recording_that_was_cut_short_says_so(self, tmp_path: Path) -> None:
+        """What is whole is played; that something is missing is said to people and to programs."""
+        whole = gzip.decompress(RECORDING.read_bytes())
+        (tmp_path / "whole.ami").write_bytes(whole)
+        (tmp_path / "cut.ami").write_bytes(whole[: len(whole) // 2 + 1])
+        done = {name: cti("replay", tmp_path / f"{name}.ami", "--json") for name in ("whole", "cut")}
+        assert {name: json.loads(one.stdout)["cut_short"] for name, one in done.items()} == {
+            "whole": False,
+            "cut": True,
+        }
+        assert "middle of a record" in done["cut"].stderr
+        assert done["whole"].stderr == ""
+        assert json.loads(done["cut"].stdout)["calls"] > 0
 
     def test_record_of_a_pbx_that_is_not_there(self, tmp_path: Path) -> None:
         """It says that nothing answers, and leaves no file."""

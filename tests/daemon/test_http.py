@@ -23,7 +23,7 @@ from cti.daemon.http import Check, Health, models, pictures, start
 from cti.daemon.http.instants import iso, parse_instant
 from cti.daemon.http.routes import ROUTES
 from routing import calendar, roster
-from tests.daemon.served import AT, TOKEN, Served, call, served, served_in_thread
+from tests.daemon.served import AT, NEWCOMER, TOKEN, Served, call, served, served_in_thread
 
 PROBLEM = "application/problem+json"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -329,6 +329,15 @@ class TestPictures:
         earlier = await got(http, "/api/v1/agents/2001/states", to=iso(AT + 100))
         assert len(earlier["items"]) == 1
 
+    async def test_the_history_of_an_agent_whom_nobody_knows_is_not_found(
+        self, http: aiohttp.ClientSession
+    ) -> None:
+        """404 for a number that never existed; an empty page for one that is known and did nothing then."""
+        problem = await got(http, "/api/v1/agents/9999/states", 404)
+        assert "agent" in problem["detail"]
+        assert (await got(http, "/api/v1/agents/2001/states", to=iso(AT - 100)))["items"] == []
+        assert (await got(http, f"/api/v1/agents/{NEWCOMER}/states"))["items"] == []
+
     async def test_queues(self, http: aiohttp.ClientSession) -> None:
         """Who waits, who is free, today's figures and the service level with its default named."""
         (queue,) = (await got(http, "/api/v1/queues"))["items"]
@@ -425,6 +434,17 @@ class TestRefusals:
     ) -> None:
         """400, exactly one error, at the parameter."""
         assert list(await refused(http, path, **query)) == [field]
+
+    @pytest.mark.parametrize("path", ["calls", "agents/2001/states", "work-items", "faults", "incidents"])
+    async def test_an_interval_that_ends_before_it_begins_is_refused(
+        self, http: aiohttp.ClientSession, path: str
+    ) -> None:
+        """`from` later than `to` is a mistake, not an empty list; an empty interval is none."""
+        path = f"/api/v1/{path}"
+        found = await refused(http, path, **{"from": iso(AT + 1), "to": iso(AT)})
+        assert list(found) == ["to"]
+        assert "from" in found["to"]
+        assert (await got(http, path, **{"from": iso(AT), "to": iso(AT)}))["next_cursor"] is None
 
     async def test_a_parameter_given_twice_is_not_guessed(self, http: aiohttp.ClientSession) -> None:
         """Neither the first nor the last silently wins."""

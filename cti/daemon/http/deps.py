@@ -1,7 +1,7 @@
 """What the HTTP side is given by the shell; it opens nothing itself."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cti.daemon.bookkeeper import BooksStatus
@@ -48,4 +48,5 @@ class HttpDeps:
     token: str
     allowed_hosts: tuple[str, ...] = ()  # beside the names of this machine
     now: Callable[[], float] = time.time  # epoch seconds
+    people: Callable[[], Collection[str]] = tuple  # agents whom the database knows, by number
     books: Callable[[], Sequence[BooksStatus]] = tuple  # how the PBXs' books stand

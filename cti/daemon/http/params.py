@@ -3,7 +3,15 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from cti.core.facts import Direction, Disposition, Quality, State
@@ -59,6 +67,14 @@ class PagedQuery(PbxQuery):
     )
     cursor: Cursor | None = Field(None, description="`next_cursor` of the page before")
     limit: Limit = Field(DEFAULT_LIMIT, description="rows of a page")
+
+    @field_validator("before")
+    @classmethod
+    def _in_order(cls, before: float | None, info: ValidationInfo) -> float | None:
+        since = info.data.get("since")
+        if before is not None and since is not None and before < since:
+            raise PydanticCustomError("order", "lies before `from`; exchange the two, or leave one out", {})
+        return before
 
     def interval(self) -> dict[str, Any]:
         """Return what every listing of the store takes."""

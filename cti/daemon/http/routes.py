@@ -89,7 +89,12 @@ def _agent(agent: LiveAgent) -> dict[str, Any]:
 
 async def agent_states(deps: HttpDeps, path: Mapping[str, str], query: q.StatesQuery) -> Any:
     """List an agent's states."""
-    page = await deps.queries.agent_states(pbx=query.pbx, agent=path["id"], **query.interval())
+    agent = path["id"]
+    page = await deps.queries.agent_states(pbx=query.pbx, agent=agent, **query.interval())
+    if not page.items and agent not in deps.people():
+        ever = await deps.queries.agent_states(agent=agent, limit=1)
+        if not ever.items:
+            raise not_found("No agent has this number; /api/v1/agents lists those who are known")
     items = [asdict(span.state) | {"until": span.until} for span in page.items]
     return {"items": items, "next": page.next}
 
@@ -206,6 +211,7 @@ ROUTES: tuple[Route[Any], ...] = (
         q.StatesQuery,
         m.Page[m.StateSpan],
         agent_states,
+        "no agent has this number",
     ),
     Route("/api/v1/queues", "Every queue now", q.PbxQuery, pic.Now[pic.Queue], queues),
     Route(
