@@ -216,13 +216,14 @@ def connection(
     *,
     room: Callable[[], Awaitable[None]] | None = None,
     tap: Tap | None = None,
+    came_up: Callable[[], None] = lambda: None,
 ) -> Connection:
-    """A supervised login; with a stream, its events are followed. `tap` sees the bytes of every read."""
+    """A supervised login; with a stream, its events are followed. `tap` sees the bytes of every read, `came_up` is told."""
 
     async def open_wire(status: LinkStatus) -> Wire:
         return await connect(access, timing, stream, status, tap)
 
-    return Connection(role, access, timing, open_wire, stream=stream, room=room)
+    return Connection(role, access, timing, open_wire, stream=stream, room=room, came_up=came_up)
 
 
 Role = Literal["reader", "actor", "publisher"]
@@ -253,7 +254,8 @@ class Pbx:
                 name, settings.host, settings.port, account.user, account.secret.get_secret_value(), tls
             )
             stream = self.stream if role == "reader" else None
-            link = connection(role, access, timing, stream, room=inbox.room)
+            came_up = self._hurry_others if role == "reader" else lambda: None
+            link = connection(role, access, timing, stream, room=inbox.room, came_up=came_up)
             self.links[role] = shared.setdefault((access.user, access.secret), link)
 
     async def run(self) -> None:
@@ -261,6 +263,11 @@ class Pbx:
         async with asyncio.TaskGroup() as group:
             for link in dict.fromkeys(self.links.values()):
                 group.create_task(link.run(), name=f"{self.name}-{link.status.role}")
+
+    def _hurry_others(self) -> None:
+        """The PBX that lets the reader in has room for the others: they need not wait out their delays."""
+        for link in self.links.values():
+            link.hurry()
 
     @property
     def status(self) -> LinkStatus:

@@ -64,6 +64,7 @@ class Connection:
         *,
         stream: Stream | None = None,
         room: Callable[[], Awaitable[None]] | None = None,
+        came_up: Callable[[], None] = lambda: None,
     ) -> None:
         self.status = LinkStatus(role)
         self.in_step = asyncio.Event()
@@ -72,6 +73,8 @@ class Connection:
         self._open_wire = open_wire
         self._stream = stream
         self._room = room  # awaited before another round after an overflow
+        self._told_up = came_up
+        self._hurry = asyncio.Event()
         self._changed = asyncio.Event()
         self._sent = 0
         self._rounds = 0
@@ -94,8 +97,21 @@ class Connection:
                 self._went_down(error)
                 healthy = was_up and time.monotonic() - began >= self._timing.healthy
                 failures = 0 if healthy else failures
-                await asyncio.sleep(self._delay(failures))
-                failures += 1
+                failures = 0 if await self._hurried(self._delay(failures)) else failures + 1
+
+    def hurry(self) -> None:
+        """The PBX is known to be there again: a delay before the next try ends now (not that of a refused login)."""
+        if not self.status.up:
+            self._hurry.set()
+
+    async def _hurried(self, seconds: float) -> bool:
+        """Let a delay pass; True when it was cut short."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        hurried = self._hurry.is_set()
+        self._hurry.clear()
+        return hurried
 
     @property
     def trouble(self) -> str:
@@ -246,6 +262,8 @@ class Connection:
         self.in_step.set()
         if not self.status.up:
             self.status.up, self.status.since = True, time.time()
+            self._hurry.clear()
+            self._told_up()
             log.info("link_up", pbx=self._access.pbx, role=self.status.role, account=self._access.user)
 
     def _went_down(self, error: AmiError, *, refused: bool = False) -> None:

@@ -315,3 +315,20 @@ async def test_the_boot_instant_survives_a_reconnect() -> None:
         booted = {what.booted_at for what in got if isinstance(what, Resynced)}
         assert len(booted) == 1
         assert abs(booted.pop() - time.time()) < 60
+
+
+async def test_the_other_accounts_come_back_as_soon_as_the_reader_is_in_step() -> None:
+    """A1: after an outage nobody waits out a long delay of a role while the PBX is known to be there."""
+    async with (
+        EmbeddedPbx(secrets=SECRETS) as pbx,
+        door(pbx.port, first_delay=3600.0, longest_delay=3600.0) as cti,
+    ):
+        pbx.cut()
+        async with asyncio.timeout(5):
+            while any(link.status.up for link in cti.links.values()):  # noqa: ASYNC110 - the other side has no event
+                await asyncio.sleep(0.005)
+        cti.links["reader"].hurry()  # its own delay is over
+        async with asyncio.timeout(5):
+            for role in cti.links:
+                await cti.up(role)
+        assert {link.status.reconnects for link in cti.links.values()} == {1}
