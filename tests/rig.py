@@ -100,16 +100,19 @@ class Rig:
 
     async def cti(self, *arguments: str) -> str:
         """Run the `cti` command with this configuration; its standard output. RigError when it fails."""
+        status, out, err = await self.run_cti(*arguments)
+        if status:
+            raise RigError(f"cti {' '.join(arguments)} ended with {status}: {out}{err}")
+        return out
+
+    async def run_cti(self, *arguments: str) -> tuple[int, str, str]:
+        """Run the `cti` command with this configuration; its exit status, standard output and standard error."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cti.daemon", *arguments, "--config", str(self.config),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()
-        if process.returncode:
-            raise RigError(
-                f"cti {' '.join(arguments)} ended with {process.returncode}: {out.decode()}{err.decode()}"
-            )
-        return out.decode()
+        return process.returncode or 0, out.decode(), err.decode()
 
     async def import_people(self, text: str) -> str:
         """Put people, hotlines and rotas into the database, as an administrator would."""

@@ -1,0 +1,233 @@
+"""What the PBX's books say about a run, read without any code of the product.
+
+CEL ties channels to calls: a channel is born into the call of the linkedid it is born with; the halves of a Local
+channel belong together, and so do the parties of a transfer, of a pickup and of a bridge in which people talk (not: of a
+conference, an agent's own line, a parking lot). CDR and queue_log then say what became of each call. Instants are epochs.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+_CEL = (
+    "event", "at", "linkedid", "uniqueid", "channel", "peer", "number", "name", "exten", "context",
+    "app", "appdata", "account", "userfield", "extra",
+)  # fmt: skip
+_CDR = (
+    "linkedid", "uniqueid", "sequence", "start", "answer", "end", "duration", "billsec", "disposition",
+    "src", "dst", "clid", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "account", "userfield",
+)  # fmt: skip
+_ALONE = frozenset({"ConfBridge", "AgentLogin"})  # whoever runs these shares a bridge and no call
+_SAID = (
+    "channel2_uniqueid",
+    "transferee_channel_uniqueid",
+    "transfer_target_channel_uniqueid",
+    "pickup_channel_uniqueid",
+)
+
+Row = dict[str, str]
+
+
+@dataclass
+class Pass:
+    """One pass through a queue: what queue_log has of it."""
+
+    uniqueid: str
+    queue: str
+    entered: float
+    outcome: str = ""  # "" while no line ends it
+    agent: str | None = None
+    wait: float | None = None
+    talk: float | None = None
+    ended: float | None = None
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Told:
+    """One call as the books have it."""
+
+    channels: dict[str, str]  # uniqueid to name
+    began: float
+    ended: float | None  # None: the PBX died in it
+    cdr: list[Row]
+    bridged: dict[str, float]  # seconds in company, by uniqueid
+
+    @property
+    def first(self) -> str:
+        """Uniqueid of its first channel."""
+        return next(iter(self.channels))
+
+    @property
+    def answered(self) -> bool:
+        return any(row["disposition"] == "ANSWERED" for row in self.cdr)
+
+
+@dataclass
+class Ledger:
+    """All books of a run."""
+
+    calls: list[Told]
+    passes: list[Pass]
+    starts: list[float]  # of app_queue: the PBX began
+
+    @classmethod
+    def read(cls, queue_log: str, cdr: str, cel: str, since: float = 0.0) -> Self:
+        """Read what began at `since` or later."""
+        rows = [row for row in _rows(cel, _CEL) if float(row["at"]) >= since]
+        lines = [line.split("|") for line in queue_log.splitlines()]
+        told = [line for line in lines if float(line[0]) >= int(since)]
+        starts = [float(line[0]) for line in told if line[4] == "QUEUESTART"]
+        return cls(_calls(rows, _rows(cdr, _CDR)), _passes(told), starts)
+
+    @classmethod
+    def of_files(cls, queue_log: Path, cdr: Path, cel: Path, since: float = 0.0) -> Self:
+        """Read the files themselves."""
+        return cls.read(queue_log.read_text(), cdr.read_text(), cel.read_text(), since)
+
+
+def _rows(text: str, columns: Sequence[str]) -> list[Row]:
+    return [dict(zip(columns, row, strict=True)) for row in csv.reader(text.splitlines())]
+
+
+class _Sets:
+    """Which channels belong together."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def of(self, one: str) -> str:
+        while (above := self._above.setdefault(one, one)) != one:
+            one = above
+        return one
+
+    def tie(self, *ones: str) -> None:
+        tops = sorted(map(self.of, ones))
+        for top in tops:
+            self._above[top] = tops[0]
+
+
+def _calls(cel: Sequence[Row], cdr: Sequence[Row]) -> list[Told]:
+    born = {row["uniqueid"]: row for row in cel if row["event"] == "CHAN_START"}
+    ties, company = _Sets(), _Company()
+    halves: dict[str, str] = {}
+    for row in cel:
+        if row["uniqueid"] not in born:
+            continue
+        own = row["uniqueid"]
+        match row["event"]:
+            case "CHAN_START":
+                if row["linkedid"] in born:
+                    ties.tie(own, row["linkedid"])
+                if row["channel"].startswith("Local/"):
+                    ties.tie(own, halves.setdefault(row["channel"][:-2], own))
+            case "ATTENDEDTRANSFER" | "PICKUP":
+                extra = _extra(row)
+                ties.tie(own, *(extra[name] for name in _SAID if extra.get(name) in born))
+            case "BRIDGE_ENTER":
+                ties.tie(own, *company.enter(row))
+            case "BRIDGE_EXIT" | "CHAN_END":
+                company.leave(row)
+    return _told(born, cel, cdr, ties, company)
+
+
+def _extra(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row["extra"]) if row["extra"] else {}
+    return found
+
+
+class _Company:
+    """Who is in which bridge, and how long everybody was there with somebody else."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._in: dict[str, dict[str, Row]] = {}  # bridge to members
+        self._since: dict[str, float] = {}  # of those who have company
+
+    def enter(self, row: Row) -> list[str]:
+        """Those whose call this channel shares from now on."""
+        extra, at = _extra(row), float(row["at"])
+        if extra.get("bridge_technology") == "holding_bridge":
+            return []
+        self.leave(row)
+        members = self._in.setdefault(extra["bridge_id"], {})
+        members[row["uniqueid"]] = row
+        self._tally(members, at)
+        tied = row["app"] not in _ALONE
+        return [own for own, one in members.items() if tied and one["app"] not in _ALONE]
+
+    def leave(self, row: Row) -> None:
+        own, at = row["uniqueid"], float(row["at"])
+        for members in self._in.values():
+            if own in members:
+                del members[own]
+                self._end(own, at)
+                self._tally(members, at)
+
+    def _tally(self, members: Mapping[str, Row], at: float) -> None:
+        for own in members:
+            if len(members) > 1:
+                self._since.setdefault(own, at)
+            else:
+                self._end(own, at)
+
+    def _end(self, own: str, at: float) -> None:
+        since = self._since.pop(own, at)
+        self.seconds[own] = self.seconds.get(own, 0.0) + at - since
+
+
+def _told(
+    born: Mapping[str, Row], cel: Iterable[Row], cdr: Iterable[Row], ties: _Sets, company: _Company
+) -> list[Told]:
+    found: dict[str, Told] = {}
+    for own, row in born.items():
+        top = ties.of(own)
+        told = found.setdefault(top, Told({}, float(row["at"]), None, [], {}))
+        told.channels[own] = row["channel"]
+        told.bridged[own] = company.seconds.get(own, 0.0)
+    ends = {row["uniqueid"]: float(row["at"]) for row in cel if row["event"] == "HANGUP"}
+    for told in found.values():
+        if all(own in ends for own in told.channels):
+            told.ended = max(ends[own] for own in told.channels)
+    for row in cdr:
+        if row["uniqueid"] in born:
+            found[ties.of(row["uniqueid"])].cdr.append(row)
+    return list(found.values())
+
+
+_EXITS = {
+    "ABANDON": ("abandoned", 2),
+    "EXITWITHTIMEOUT": ("timeout", 2),
+    "EXITEMPTY": ("empty", 2),
+    "EXITWITHKEY": ("left_by_key", 3),
+    "WITHDRAW": ("withdrawn", 2),
+}
+_COMPLETES = {"COMPLETEAGENT": 1, "COMPLETECALLER": 1, "BLINDTRANSFER": -2, "ATTENDEDTRANSFER": -2}
+
+
+def _passes(lines: Iterable[list[str]]) -> list[Pass]:
+    found: list[Pass] = []
+    open_: dict[tuple[str, str], Pass] = {}
+    for epoch, callid, queue, member, verb, *data in lines:
+        at, who = float(epoch), (callid, queue)
+        if verb == "QUEUESTART":
+            open_.clear()
+        elif verb == "ENTERQUEUE":
+            open_[who] = Pass(callid, queue, at)
+            found.append(open_[who])
+        one = open_.get(who)
+        if one is None:
+            continue
+        one.lines.append("|".join((epoch, callid, queue, member, verb, *data)))
+        if verb == "CONNECT":
+            one.outcome, one.agent, one.wait = "answered", member, float(data[0])
+        elif verb in _COMPLETES:
+            one.talk, one.ended = float(data[_COMPLETES[verb]]), at
+            del open_[who]
+        elif verb in _EXITS:
+            one.outcome, one.wait, one.ended = _EXITS[verb][0], float(data[_EXITS[verb][1]]), at
+            del open_[who]
+    return found

@@ -1,0 +1,190 @@
+"""The people of a soak: many scenarios at a time on one PBX, for as long as it takes.
+
+A PBX that is killed ends every play under way; what its books know of those calls is judged all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.pbx.amiclient import AmiError
+from tests.pbx.asterisk import Lab
+from tests.scenarios.model import Scenario
+from tests.scenarios.stage import House, Line, Stage
+from tests.soak.plan import Draw
+
+_MANY = 30_000  # events after which a driver's session is exchanged: it keeps whatever it heard
+
+
+@dataclass(frozen=True)
+class Played:
+    """How one play went; instants are epochs."""
+
+    play: Scenario
+    summary: Mapping[str, Any]
+    began: float
+    ended: float
+    hung_up: bool  # somebody did so out of turn
+    trouble: str  # "" when it was played to its end
+
+
+class RestlessStage(Stage):
+    """A stage that remembers its lines, so that one of them can be hung up at any moment."""
+
+    def __init__(self, house: House, play: Scenario) -> None:
+        super().__init__(house, play)
+        self.lines: list[Line] = []
+
+    async def place(self, to: str, *, via: str, number: str, name: str) -> Line:
+        line = await super().place(to, via=via, number=number, name=name)
+        self.lines.append(line)
+        return line
+
+    async def offered(self, number: str, *, timeout: float = 15.0) -> Line:
+        line = await super().offered(number, timeout=timeout)
+        self.lines.append(line)
+        return line
+
+
+@dataclass
+class Doors:
+    """The driver's AMI sessions with both Asterisks; an old pair ends with the last play on it."""
+
+    lab: Lab
+    _free: list[str] = field(default_factory=list)
+    _more: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _house: House | None = None
+    _guests: Counter[int] = field(default_factory=Counter)
+
+    @asynccontextmanager
+    async def house(self) -> AsyncIterator[House]:
+        """The house to play in."""
+        house = await self._current()
+        self._guests[id(house)] += 1
+        try:
+            yield house
+        finally:
+            self._guests[id(house)] -= 1
+            await self._let_go(house)
+
+    async def _current(self) -> House:
+        async with self._more:
+            house = self._house
+            if house is None or house.pbx.closed or len(house.pbx.events) > _MANY:
+                if house is None:
+                    self._free += self.lab.config.phones
+                pbx, network = await self.lab.pbx.ami(), await self.lab.phones.ami()
+                self._house = House(self.lab, pbx, network, self._free, self._more)
+        if house is not None and house is not self._house:
+            await self._let_go(house)
+        assert self._house is not None
+        return self._house
+
+    async def _let_go(self, house: House) -> None:
+        if house is not self._house and not self._guests[id(house)]:
+            await house.pbx.close()
+            await house.network.close()
+
+    async def close(self) -> None:
+        """End the last pair, too."""
+        house, self._house = self._house, None
+        if house is not None:
+            await self._let_go(house)
+
+
+class Crowd:
+    """Plays draws until enough calls were made."""
+
+    def __init__(self, lab: Lab, draws: Iterator[Draw], *, calls: int, at_once: int) -> None:
+        self.lab = lab
+        self.played: list[Played] = []
+        self.begun = 0  # calls
+        self.news = asyncio.Event()
+        self._draws, self._calls, self._at_once = draws, calls, at_once
+        self._doors = Doors(lab)
+        self._open = asyncio.Event()  # the PBX can be called
+        self._open.set()
+        self._plays: dict[asyncio.Task[None], str] = {}
+
+    @property
+    def playing(self) -> int:
+        return len(self._plays)
+
+    async def run(self) -> None:
+        """Play; returns when all is over."""
+        for draw in self._draws:
+            while len(self._plays) >= self._at_once or draw.play.name in self._plays.values():
+                await asyncio.wait(self._plays, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(0)
+            await self._open.wait()
+            if self.begun >= self._calls:
+                break
+            task = asyncio.create_task(self._play(draw))
+            self._plays[task] = draw.play.name
+            task.add_done_callback(lambda done: self._plays.pop(done, None))
+            self.begun += len(draw.play.records)
+            self.news.set()
+        while self._plays:
+            await asyncio.wait(self._plays)
+            await asyncio.sleep(0)
+        await self._doors.close()
+
+    async def _play(self, draw: Draw) -> None:
+        async with self._doors.house() as house:
+            stage, began, hung_up, trouble = RestlessStage(house, draw.play), time.time(), False, ""
+            task = asyncio.create_task(stage.run())
+            try:
+                if draw.hangs_up is not None:
+                    hung_up = await _hang_up(stage, task, draw)
+                await task
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.wait([task])
+                trouble = "cut short"
+            except Exception as error:  # noqa: BLE001 - whatever went wrong: the books have it
+                trouble = f"{type(error).__name__}: {error}"
+            self.played.append(Played(draw.play, stage.summary(), began, time.time(), hung_up, trouble))
+
+    async def restart(self, away: float) -> None:
+        """Kill the PBX with everything that is played on it, and start it again after `away` seconds."""
+        self._open.clear()
+        await self.lab.pbx.kill9()
+        for play in list(self._plays):
+            play.cancel()
+        if self._plays:
+            await asyncio.wait(list(self._plays))
+        await asyncio.sleep(away)
+        await self.lab.pbx.start()
+        await self._tidy()
+        self._open.set()
+
+    async def _tidy(self) -> None:
+        """Phones learn of the death of a PBX by silence; and members outlive it."""
+        async with await self.lab.phones.ami() as network:
+            with contextlib.suppress(AmiError):  # nobody is on the phone
+                await network.action("Hangup", {"Channel": "/^.*$/"})
+        async with await self.lab.pbx.ami() as pbx:
+            for row in await pbx.query("QueueStatus"):
+                if row.event == "QueueMember":
+                    with contextlib.suppress(AmiError):
+                        await pbx.action("QueueRemove", {"Queue": row["Queue"], "Interface": row["Location"]})
+
+
+async def _hang_up(stage: RestlessStage, task: asyncio.Task[None], draw: Draw) -> bool:
+    """Somebody hangs up out of turn; what is left of the play goes on for a moment. Whether they did."""
+    assert draw.hangs_up is not None
+    done, _ = await asyncio.wait({task}, timeout=draw.hangs_up)
+    if done or not stage.lines:
+        return False
+    await stage.lines[int(draw.who * len(stage.lines))].hangs_up()
+    done, _ = await asyncio.wait({task}, timeout=draw.lingers)
+    if not done:
+        task.cancel()
+    return True

@@ -1,0 +1,138 @@
+"""One soak from its beginning to its judgement."""
+
+import asyncio
+import datetime as dt
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.proxy import Proxy
+from tests.pbx.asterisk import Lab
+from tests.pbx.provision import Tree
+from tests.rig import Rig, RigError
+from tests.scenarios.run import pbx_config
+from tests.scenarios.scenes import loaded
+from tests.soak.books import Ledger
+from tests.soak.crowd import Crowd
+from tests.soak.plan import Trouble, Wanted, breaks, draws
+from tests.soak.records import Records
+from tests.soak.rules import explain
+from tests.soak.trouble import Troubles
+from tests.soak.verdict import Verdict, judge
+
+_PHONES = tuple(f"10{n:02d}" for n in range(1, 90))
+_FILLED = 120.0  # s the daemon gets to complete the last call
+_PBX_SETTINGS = 'keepalive = "5s"'
+
+
+@dataclass
+class Soak:
+    """What goes on, for whoever watches, and what came of it."""
+
+    wanted: Wanted
+    crowd: Crowd | None = None
+    troubles: Troubles | None = None
+    phase: str = "starting Asterisk"
+    began: float = field(default_factory=time.time)
+    verdict: Verdict = field(default_factory=Verdict)
+    reconciled: dict[str, Any] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, Any]:
+        """The last line."""
+        verdict, done = self.verdict, self.troubles.done if self.troubles is not None else {}
+        return {
+            "calls": verdict.calls,
+            "kills": done.get(Trouble.KILL, 0),
+            "missing": verdict.missing,
+            "duplicated": verdict.duplicated,
+            "unexplained": len(verdict.unexplained),
+            "cuts": done.get(Trouble.CUT, 0),
+            "restarts": done.get(Trouble.RESTART, 0),
+            "compared": verdict.compared,
+            "reconcile_checked": sum(one["checked"] for one in self.reconciled.get("pbxs", ())),
+            "explained": dict(verdict.explained),
+            "quality": dict(verdict.qualities),
+            "hung_up_out_of_turn": sum(one.hung_up for one in self._played),
+            "seconds": round(time.time() - self.began),
+            "seed": self.wanted.seed,
+        }
+
+    def progress(self) -> dict[str, Any]:
+        """How far it is."""
+        crowd, troubles = self.crowd, self.troubles
+        return {
+            "phase": self.phase,
+            "calls": f"{crowd.begun if crowd else 0}/{self.wanted.calls}",
+            "overlapping": crowd.playing if crowd else 0,
+            "played": len(self._played),
+            "not to the end": sum(bool(one.trouble) for one in self._played),
+            "troubles": ", ".join(f"{what} {n}" for what, n in troubles.done.items()) if troubles else "",
+            "broken now": troubles.now if troubles else "",
+            "seconds": round(time.time() - self.began),
+        }
+
+    @property
+    def _played(self) -> list[Any]:
+        return [] if self.crowd is None else self.crowd.played
+
+    def well(self) -> bool:
+        """Whether everything is as it must be."""
+        verdict, figures = self.verdict, self.figures()
+        enough = verdict.calls >= self.wanted.calls and figures["kills"] == self.wanted.kills
+        return enough and not (verdict.missing or verdict.duplicated or verdict.unexplained)
+
+
+async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None]) -> None:
+    """Play it all; raises RigError when the daemon does not come back, or does not come to an end."""
+    plays = tuple(loaded().values())
+    config = replace(pbx_config(plays), phones=_PHONES)
+    async with Lab(tree, config=config, directory=directory / "lab") as lab, Proxy(lab.pbx.ami_port) as link:
+        books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path, lab.pbx.cel_path)
+        rig = Rig(directory / "cti", link.port, pbx_settings=_PBX_SETTINGS, books=books)
+        async with rig:
+            since = time.time()
+            say(f"{lab.pbx.version}, seed {soak.wanted.seed}, everything in {directory}")
+            await _play(soak, lab, rig, link)
+            soak.phase = "letting the daemon complete its records"
+            await rig.eventually(lambda: _filled(rig), timeout=_FILLED)
+            await asyncio.sleep(1)
+            soak.phase = "judging"
+            soak.reconciled = await _reconcile(rig, since)
+        ledger = Ledger.of_files(*books, since=since)
+        on_record = await Records.read(rig.database_url)
+        assert soak.crowd is not None
+        soak.verdict = judge(ledger, on_record, soak.crowd.played, explain, soak.reconciled)
+
+
+async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
+    wanted = soak.wanted
+    crowd = soak.crowd = Crowd(
+        lab, draws(wanted, tuple(loaded().values())), calls=wanted.calls, at_once=wanted.at_once
+    )
+    troubles = soak.troubles = Troubles(rig, link, crowd)
+    soak.phase = "playing"
+    async with asyncio.TaskGroup() as group:
+        group.create_task(crowd.run())
+        group.create_task(troubles.run(breaks(wanted)))
+
+
+async def _filled(rig: Rig) -> bool:
+    """Whether no call is open and every gap is filled."""
+    books = (await rig.get("/api/v1/books"))["items"]
+    return not any(one["gaps"] for one in books) and not await rig.items("/api/v1/calls", open="true")
+
+
+async def _reconcile(rig: Rig, since: float) -> dict[str, Any]:
+    """What `cti reconcile` says of the whole time."""
+    begin = dt.datetime.fromtimestamp(since, dt.UTC).isoformat()
+    _, out, err = await rig.run_cti("reconcile", "--json", "--from", begin)
+    try:
+        found: dict[str, Any] = json.loads(out)
+    except ValueError:
+        raise RigError(f"cti reconcile: {out}{err}") from None
+    if not found["verified"]:
+        raise RigError(f"cti reconcile could not compare: {out}")
+    return found

@@ -1,0 +1,273 @@
+"""Holds the records of a soak against the books, and against what its scenarios say, without the product's own code for it.
+
+* Every call of the books (`tests.soak.books`) has exactly one record, and every record is of exactly one call.
+* Its begin and end, its passes through queues (outcome, agent, app_queue's figures) and the seconds its phones were
+  bridged are the books'.
+* A play that nobody cut short has the records that its scenario declares, whatever broke meanwhile.
+
+What differs is explained by a rule (`tests.soak.rules`), or is an error.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cti.core.facts import Call, Disposition, Leg, Quality, QueueStay, Talk
+from tests.scenarios.judge import CLOSE, Run, Session, _differ, records
+from tests.soak.books import Ledger, Pass, Told
+from tests.soak.crowd import Played
+from tests.soak.records import Records
+
+INSTANT = 0.5  # s by which AMI and CEL may differ about an instant that was seen
+SECONDS = 1.0  # s of queue_log
+BUSY = 2.0  # s by which a talk may be longer than planned on a busy machine; the books are exact
+_WITHOUT_LINE = frozenset({"join_empty", "full"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which records and truth disagree."""
+
+    kind: str  # missing, duplicated, or in what they differ
+    call: str  # id of the record, or the uniqueid of the book's first channel
+    what: str
+    play: str = ""  # the scenario
+    quality: str = ""  # of the record
+    cut: bool = False  # the PBX died in it
+    lines: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.call} [{self.play} {self.quality}]: {self.what}"
+
+
+@dataclass
+class Verdict:
+    """What came of it."""
+
+    calls: int = 0
+    compared: int = 0
+    missing: int = 0
+    duplicated: int = 0
+    qualities: Counter[str] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)  # by rule
+    unexplained: list[Difference] = field(default_factory=list)
+    lost: list[Difference] = field(default_factory=list)  # missing and duplicated
+
+
+Explain = Callable[[Difference], str]
+"""The name of the rule that explains a difference, or ""."""
+
+
+def judge(
+    ledger: Ledger,
+    on_record: Records,
+    played: Sequence[Played],
+    explain: Explain,
+    reconciled: Mapping[str, Any] | None = None,
+) -> Verdict:
+    """Everything at once; `reconciled` is what `cti reconcile --json` said of the same time."""
+    judge_ = _Judge(ledger, on_record, played)
+    verdict = Verdict(calls=len(ledger.calls))
+    verdict.qualities.update(call.quality.value for call in on_record.calls.values())
+    for one in [*judge_.differences(), *judge_.of_product(reconciled or {})]:
+        if one.kind == "missing":
+            verdict.missing += 1
+            verdict.lost.append(one)
+        elif one.kind == "duplicated":
+            verdict.duplicated += 1
+            verdict.lost.append(one)
+        elif rule := explain(one):
+            verdict.explained[rule] += 1
+        else:
+            verdict.unexplained.append(one)
+    verdict.compared = judge_.compared
+    return verdict
+
+
+class _Judge:
+    def __init__(self, ledger: Ledger, on_record: Records, played: Sequence[Played]) -> None:
+        self.compared = 0
+        self._ledger, self._records, self._played = ledger, on_record, played
+        self._play_of = {channel: one.play.name for one in played for channel in one.summary["channels"]}
+        self._told_of = {channel: told for told in ledger.calls for channel in told.channels}
+
+    def differences(self) -> Iterator[Difference]:
+        owners: dict[str, list[Told]] = {}
+        for told in self._ledger.calls:
+            found = {
+                self._records.of_channel[one] for one in told.channels if one in self._records.of_channel
+            }
+            found &= self._records.calls.keys()
+            if not found:
+                yield self._of(told, "missing", f"{list(told.channels.values())} from {told.began:.3f}")
+            if len(found) > 1:
+                yield self._of(told, "duplicated", f"{sorted(found)} for {list(told.channels.values())}")
+            for call_id in found:
+                owners.setdefault(call_id, []).append(told)
+        for call in self._records.calls.values():
+            yield from self._of_record(call, owners.get(call.id, []))
+        yield from self._passes()
+        for one in self._played:
+            if not one.trouble and not one.hung_up:
+                yield from self._play(one)
+
+    def of_product(self, reconciled: Mapping[str, Any]) -> Iterator[Difference]:
+        """What the product itself finds."""
+        for pbx in reconciled.get("pbxs", ()):
+            for one in pbx["mismatches"]:
+                channel = one["uniqueid"]
+                told, call = self._told_of.get(channel), self._records.calls.get(one["call_id"] or "")
+                yield Difference(
+                    one["reason"],
+                    one["call_id"] or channel,
+                    f"cti reconcile: {one['ours']}, in the book {one['book']}",
+                    self._play_of.get(channel, ""),
+                    call.quality.value if call is not None else "",
+                    told is not None and told.ended is None,
+                    tuple(one["lines"]),
+                )
+
+    def _of(self, told: Told, kind: str, what: str, call: Call | None = None) -> Difference:
+        play = next((self._play_of[one] for one in told.channels if one in self._play_of), "")
+        return Difference(
+            kind,
+            call.id if call is not None else told.first,
+            what,
+            play,
+            call.quality.value if call is not None else "",
+            told.ended is None,
+        )
+
+    # -- a record beside its call in the books
+
+    def _of_record(self, call: Call, owners: list[Told]) -> Iterator[Difference]:
+        if not owners:
+            yield Difference(
+                "duplicated", call.id, "no channel of it is in the books", quality=call.quality.value
+            )
+            return
+        self.compared += 1
+        if len(owners) > 1:
+            channels = [list(told.channels.values()) for told in owners]
+            yield self._of(
+                owners[0], "joined", f"calls that have nothing to do with each other: {channels}", call
+            )
+        told = owners[0]
+        if call.ended_at is None:
+            yield self._of(told, "open", f"no end on record, {told.ended} in the books", call)
+        elif told.ended is not None and len(owners) == 1:
+            if abs(call.ended_at - told.ended) > INSTANT:
+                yield self._of(told, "end", f"{call.ended_at:.3f}, in the books {told.ended:.3f}", call)
+            if abs(call.started_at - told.began) > INSTANT:
+                yield self._of(told, "begin", f"{call.started_at:.3f}, in the books {told.began:.3f}", call)
+            if call.disposition is Disposition.ANSWERED and not told.answered:
+                yield self._of(told, "answered", "no CDR row says so", call)
+            yield from self._talks(call, told)
+
+    def _talks(self, call: Call, told: Told) -> Iterator[Difference]:
+        """The seconds in which the phones of agents were bridged."""
+        talked: Counter[str] = Counter()
+        for talk in self._records.all(call.id, Talk):
+            channel = talk.id.rpartition("/")[0].removeprefix(f"{call.pbx}-")
+            talked[channel] += (talk.ended_at or talk.started_at) - talk.started_at  # type: ignore[assignment]  # seconds
+        for leg in self._records.all(call.id, Leg):
+            if leg.agent is None or not leg.channel.startswith("PJSIP/"):
+                continue
+            book, ours = told.bridged.get(leg.uniqueid, 0.0), float(talked[leg.uniqueid])
+            if abs(book - ours) > INSTANT:
+                what = f"{leg.channel} {ours:.2f} s, bridged {book:.2f} s by CEL"
+                yield self._of(told, "talk", what, call)
+
+    # -- queues
+
+    def _passes(self) -> Iterator[Difference]:
+        stays = [stay for call_id in self._records.calls for stay in self._records.all(call_id, QueueStay)]
+        ours = _numbered(
+            (s.uniqueid, s.queue, s) for s in sorted(stays, key=lambda s: (s.joined_at, s.ordinal))
+        )
+        ours = {which: stay for which, stay in ours.items() if stay.outcome not in _WITHOUT_LINE}
+        theirs = _numbered((one.uniqueid, one.queue, one) for one in self._ledger.passes)
+        for which in sorted(ours.keys() | theirs.keys()):
+            self.compared += 1
+            yield from self._pass(which[0], ours.get(which), theirs.get(which))
+
+    def _pass(self, channel: str, stay: QueueStay | None, book: Pass | None) -> Iterator[Difference]:
+        def differ(kind: str, ours: object, theirs: object) -> Difference:
+            told, call = self._told_of.get(channel), self._records.of_channel.get(channel, channel)
+            record = self._records.calls.get(call)
+            return Difference(
+                kind,
+                call,
+                f"{ours}, in the book {theirs}",
+                self._play_of.get(channel, ""),
+                record.quality.value if record is not None else "",
+                told is not None and told.ended is None,
+                tuple(book.lines) if book is not None else (),
+            )
+
+        if stay is None or book is None:
+            kind = "not_in_records" if stay is None else "not_in_book"
+            yield differ(
+                kind, stay and f"{stay.queue} {stay.outcome}", book and f"{book.queue} {book.outcome}"
+            )
+            return
+        same = stay.outcome == book.outcome or (stay.outcome, book.outcome) == (
+            "transferred_out",
+            "abandoned",
+        )
+        if not same:
+            yield differ("outcome", stay.outcome, book.outcome)
+        elif book.outcome == "answered":
+            if stay.agent != book.agent:
+                yield differ("agent", stay.agent, book.agent)
+            if _apart(stay.book_wait, book.wait):
+                yield differ("book_wait", stay.book_wait, book.wait)
+            if _apart(stay.book_talk, book.talk):
+                yield differ("book_talk", stay.book_talk, book.talk)
+
+    # -- what the scenario says
+
+    def _play(self, one: Played) -> Iterator[Difference]:
+        run = Run.of(one.play, one.summary)
+        ids = {self._records.of_channel[c] for c in run.channels if c in self._records.of_channel}
+        session = Session()
+        for call_id in ids & self._records.calls.keys():
+            call = self._records.calls[call_id]
+            if call.disposition is None or call.ended_by is None:
+                return  # is `open` already
+            for fact in (call, *self._records.parts[call_id]):
+                session.latest[fact.key] = fact
+        found, wanted = records(session, run), one.play.records
+        calls = sorted(session.all(Call), key=lambda call: call.started_at)
+        self.compared += 1
+        if len(found) != len(wanted):
+            what = f"{len(wanted)} call(s) wanted, {len(found)} there: {[(r.direction, r.disposition) for r in found]}"
+            yield self._said(one, "count", what, calls)
+            return
+        for is_, must, call in zip(found, wanted, calls, strict=True):
+            for line in _differ(is_, must, CLOSE + run.late + BUSY):
+                yield self._said(one, f"plan_{line.split(maxsplit=1)[0]}", line, [call])
+
+    def _said(self, one: Played, kind: str, what: str, calls: Iterable[Call]) -> Difference:
+        worst = {call.quality for call in calls} - {Quality.COMPLETE}
+        return Difference(
+            kind,
+            ", ".join(call.id for call in calls),
+            what,
+            one.play.name,
+            min(worst, default=Quality.COMPLETE).value,
+        )
+
+
+def _apart(ours: float | None, book: float | None) -> bool:
+    return ours is not book if ours is None or book is None else abs(ours - book) > SECONDS
+
+
+def _numbered(which: Iterable[tuple[str, str, Any]]) -> dict[tuple[str, str, int], Any]:
+    count: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for channel, queue, one in which:
+        count[channel, queue] += 1
+        found[channel, queue, count[channel, queue]] = one
+    return found
