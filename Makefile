@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS_ ?= $(if $(filter command line,$(origin SECONDS)),$(SECONDS),)
 STAMP := $(VENV)/.locked
+PEER := .cache/peer
 
 help: ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -35,6 +36,14 @@ test: $(STAMP) pbx postgres ## All tests: pure, on recorded streams, and against
 bench: $(STAMP) pbx ## Measure the daemon beside a real Asterisk under load: a table, and one JSON object per figure
 	@$(BIN)/python -m tests.bench
 
+$(PEER)/.locked: requirements-peer.lock
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peer.lock
+	@touch $@
+
+comparison: $(STAMP) $(PEER)/.locked ## Give the recorded calls to cacofonisk too, and write docs/comparison.md
+	@$(BIN)/python -m tests.peer $(PEER)/bin/python
+
 check: $(STAMP) ## Format, lint, types, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -45,12 +54,13 @@ format: $(STAMP) ## Format and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## Recompute both lock files from pyproject.toml
+lock: ## Recompute the lock files from pyproject.toml (and the peer's, from its version here)
 	@$(PYTHON) -m venv .cache/lock && .cache/lock/bin/pip install --quiet uv
 	@.cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q pyproject.toml -o requirements.lock
 	@.cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@echo cacofonisk==0.7.10 | .cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -q -c requirements.lock - -o requirements-peer.lock
 
 clean: ## Remove the virtual environment and caches (the unpacked PBX too)
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
-.PHONY: help setup pbx postgres demo test bench check format lock clean
+.PHONY: help setup pbx postgres demo test bench comparison check format lock clean
