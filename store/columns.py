@@ -1,12 +1,10 @@
 """Column types whose Python side is what the facts use. Migrations use them too: never change what one stores."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Text
+from sqlalchemy import BigInteger, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -34,7 +32,9 @@ class UtcInstant(TypeDecorator[float]):
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
         """Epoch seconds to what the database keeps."""
-        return _aware(value) if dialect.name == "postgresql" else _micros(value)
+        if dialect.name != "postgresql" or value is None:
+            return _micros(value)
+        return aware_of_epoch(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
         """What the database keeps to epoch seconds; the nearest float of the stored microseconds."""
@@ -52,7 +52,7 @@ class TextTuple(TypeDecorator[tuple[str, ...]]):
 
     def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Tuple to JSON."""
-        return _json(value)
+        return None if value is None else json_of_tuple(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - SQLAlchemy's signature
         """JSON to tuple."""
@@ -63,23 +63,11 @@ def _micros(value: float | None) -> int | None:
     return None if value is None else round(value * _PER_SECOND)
 
 
-def _aware(value: float | None) -> datetime | None:
-    return None if value is None else _EPOCH + round(value * _PER_SECOND) * _MICROSECOND
+def aware_of_epoch(value: float) -> datetime:
+    """An instant as PostgreSQL's driver takes it."""
+    return _EPOCH + round(value * _PER_SECOND) * _MICROSECOND
 
 
-def _json(value: tuple[str, ...] | None) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def bound(type_: TypeEngine[Any], dialect: str) -> Callable[[Any], Any] | None:
-    """What makes a column's Python value the driver's own, for rows that go to it directly; None: it is that already."""
-    if isinstance(type_, UtcInstant):
-        return _aware if dialect == "postgresql" else _micros
-    if isinstance(type_, Boolean) and dialect == "sqlite":
-        return int  # what the driver would make of it, slowly
-    return _json if isinstance(type_, TextTuple) else None
-
-
-def plain(value: StrEnum | None) -> str | None:
-    """An enumeration's text: the drivers take the member too, but look for an adapter each time."""
-    return None if value is None else value.value
+def json_of_tuple(value: tuple[str, ...]) -> str:
+    """A tuple as a JSON list."""
+    return json.dumps(value, ensure_ascii=False)

@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, St
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from store.errors import StoreError
+from store.wide import STATEMENTS
 
 _log = logging.getLogger(__name__)
 
@@ -191,7 +192,9 @@ class _SqliteConnection(sqlite3.Connection):
 
 def connect_sqlite(file: str) -> sqlite3.Connection:
     """A writing connection outside any pool; transactions are the caller's, in whatever thread. Raises sqlite3.Error."""
-    connection = sqlite3.connect(file, factory=_SqliteConnection, check_same_thread=False)
+    connection = sqlite3.connect(
+        file, factory=_SqliteConnection, check_same_thread=False, cached_statements=STATEMENTS
+    )
     try:
         _set_pragmas(connection, write=True)
     except BaseException:

@@ -9,10 +9,10 @@ A row is replaced by the last fact of its key, with three exceptions:
   again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import Any, get_type_hints
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,22 +21,23 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     func,
     literal_column,
     select,
     update,
+    values,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import pysqlite
 
 from cti.core.facts import AgentState, Call, Fact, Quality, WorkItem
-from store.columns import bound, plain
-from store.reading import enum_in
+from store.rows import Row, Rows, rows_of
 from store.tables import FACT_TABLES, agent_states, work_items
 
 _CHUNK = (
-    500  # rows given to the driver at once: on PostgreSQL the event loop gets its turn between two chunks
+    512  # rows given to the driver at once: on PostgreSQL the event loop gets its turn between two chunks
 )
 
 _INTEGER = 2**31 - 1
@@ -66,7 +67,7 @@ def mended(fact: Fact) -> Fact:
 
 def batches(
     facts: Iterable[Fact], dialect: str, *, only_absent: bool = False
-) -> Iterator[tuple[str, list[Sequence[Any]]]]:
+) -> Iterator[tuple[str, list[Row]]]:
     """Statements with the rows to run each with, in this order and in one transaction.
 
     They go to the driver as they are: binding each row through SQLAlchemy costs several times what SQLite itself needs.
@@ -88,37 +89,24 @@ def batches(
         upsert = _UPSERTS[kind, dialect, only_absent]
         for start in range(0, len(group), _CHUNK):
             some = group[start : start + _CHUNK]
-            yield upsert.text, [upsert.row(fact) for fact in some]
+            yield upsert.text, upsert.rows(some)
             if kind is AgentState:
                 end = _ENDS[dialect]
-                yield end.text, [end.row(fact) for fact in some]
+                yield end.text, end.rows(some)
 
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """A statement's text, and what makes its positional parameters of a fact."""
+    """A statement's text, and what makes its positional parameters of facts."""
 
     text: str
-    row: Callable[[Fact], Sequence[Any]]
+    rows: Rows
 
 
 def _bind(statement: Insert | Update, kind: type[Any], dialect: str) -> _Bound:
     compiled = statement.compile(dialect=_DIALECTS[dialect])
     names = [name.removeprefix(_OF_STATE) for name in compiled.positiontup or ()]
-    table, values = FACT_TABLES[kind], attrgetter(*names)
-    enums = {name for name, hint in get_type_hints(kind).items() if enum_in(hint) is not None}
-    found = [
-        (n, plain if name in enums else bound(table.c[name].type, dialect)) for n, name in enumerate(names)
-    ]
-    converters = [(n, convert) for n, convert in found if convert is not None]
-
-    def row(fact: Fact) -> Sequence[Any]:
-        made = list(values(fact))
-        for n, convert in converters:
-            made[n] = convert(made[n])
-        return made
-
-    return _Bound(str(compiled), row)
+    return _Bound(str(compiled), rows_of(kind, names, dialect))
 
 
 def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
@@ -165,27 +153,26 @@ def _next_since() -> ColumnElement[Any]:
 
 
 def _end_earlier() -> Update:
-    """The state before this one ended as this one began.
+    """The state before this one ended as this one began; written for many states at once, after all of them are there.
 
     Where the row of the state before is missing (`previous_since` is later than the last row we have), the last row
     ended when the missing one began: time nobody has recorded is given to no state. A `previous_since` that is not
     before `since` tells of a clock that was put back, and says nothing.
     """
     before, c = agent_states.alias(), agent_states.c
-    pbx, agent, since, previous = (
-        bindparam(_OF_STATE + name, type_=c[name].type)
-        for name in ("pbx", "agent", "since", "previous_since")
-    )
+    columns = [column(name, c[name].type) for name in ("pbx", "agent", "since", "previous_since")]
+    bound = tuple(bindparam(_OF_STATE + one.name, type_=one.type) for one in columns)
+    new = values(*columns, name="new").data([bound]).cte("new").c
     latest = (
         select(func.max(before.c.since))
-        .where(before.c.pbx == pbx, before.c.agent == agent, before.c.since < since)
+        .where(before.c.pbx == new.pbx, before.c.agent == new.agent, before.c.since < new.since)
         .scalar_subquery()
     )
-    missing_one = and_(c.since < previous, previous < since)
+    missing_one = and_(c.since < new.previous_since, new.previous_since < new.since)
     return (
         update(agent_states)
-        .where(c.pbx == pbx, c.agent == agent, c.since == latest)
-        .values(until=case((missing_one, previous), else_=since))
+        .where(c.pbx == new.pbx, c.agent == new.agent, c.since == latest)
+        .values(until=case((missing_one, new.previous_since), else_=new.since))
     )
 
 
