@@ -26,6 +26,7 @@ from cti.core.facts import (
     Attempt,
     AttemptOutcome,
     Call,
+    Direction,
     Disposition,
     EndedBy,
     Fact,
@@ -40,6 +41,7 @@ from cti.core.facts import (
     Transfer,
 )
 from cti.core.memory import Known
+from cti.core.parts import PENDING
 from cti.core.people import device_of
 from cti.core.retell import retell
 from cti.core.rules import Rules
@@ -104,6 +106,8 @@ class _Planner:
         self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known)]
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
+        self._talks = {talk.id: talk for talk in known.talks}  # with what was completed or added meanwhile
+        self._met: set[str] = set()  # ids of stays that a pass in the books was found for
         self._plan = Plan()
 
     def plan(self) -> Plan:
@@ -118,23 +122,46 @@ class _Planner:
         return self._plan
 
     def _take(self, told: Call, parts: list[Part]) -> None:
-        stored = self._stored(told, parts)
-        if told.ended_at is None or (stored is not None and stored.ended_at is None):
-            self._plan.living.append(told.id if stored is None else stored.id)
-        elif stored is None:
+        on_record = self._stored(told, parts)
+        if told.ended_at is None or any(call.ended_at is None for call in on_record):
+            self._plan.living += [call.id for call in on_record] or [told.id]
+        elif not on_record:
             self._whole(told, parts)
-        elif stored.quality is not Quality.COMPLETE:
-            self._complete(stored, told, parts)
+        elif any(call.quality is not Quality.COMPLETE for call in on_record):
+            self._complete(self._one_of(on_record), told, parts)
 
-    def _stored(self, told: Call, parts: Iterable[Part]) -> Call | None:
-        """The call on record that has this id, or one of these channels."""
+    def _stored(self, told: Call, parts: Iterable[Part]) -> list[Call]:
+        """The calls on record that have this id or one of these channels, oldest first; mostly one."""
         ids = [told.id, *(self._call_of_leg.get(part.id, "") for part in parts if isinstance(part, Leg))]
-        found = next((self._known_calls[one] for one in ids if one in self._known_calls), None)
+        found = {call.id: call for call in map(self._root, ids) if call is not None}
+        return sorted(found.values(), key=lambda call: (call.started_at, call.id))
+
+    def _root(self, call_id: str) -> Call | None:
+        found = self._known_calls.get(call_id)
         seen: set[str] = set()
         while found is not None and found.merged_into is not None and found.id not in seen:
             seen.add(found.id)
             found = self._known_calls.get(found.merged_into)
         return found
+
+    def _one_of(self, calls: Sequence[Call]) -> Call:
+        """Nobody saw what made one call of these: the younger become part of the oldest."""
+        oldest, *younger = calls
+        if not younger:
+            return oldest
+        for call in younger:
+            named = (*call.sources, f"merged_into:{self._rows.source}")
+            self._plan.completed.append(replace(call, merged_into=oldest.id, sources=named))
+        served = [call.answered_at for call in calls if call.answered_at is not None]
+        ends = [call.ended_at for call in calls if call.ended_at is not None]
+        one = replace(
+            oldest,
+            answered_at=min(served, default=None),
+            ended_at=max(ends, default=None),
+            quality=Quality.GAPPED,
+        )
+        self._plan.completed.append(one)
+        return one
 
     # -- calls nobody saw
 
@@ -177,11 +204,23 @@ class _Planner:
         first = stored.answered_at is None or (served or 0.0) < stored.answered_at - _CLEARLY
         if served is not None and self._missed(served) and first:
             changes["answered_at"] = served  # nobody saw them served first
-        decided = stored.disposition is not Disposition.UNKNOWN
-        unseen = "answered_at" in changes or (told.ended_at is not None and self._missed(told.ended_at))
-        if told.disposition not in {None, stored.disposition} and (unseen or not decided):
-            changes["disposition"] = told.disposition
+        if told.direction is Direction.OUTBOUND and stored.direction is Direction.INTERNAL:
+            changes["direction"] = told.direction  # nobody saw where it went
+        if told.caller_name and told.caller_number == stored.caller_number != told.caller_name:
+            changes["caller_name"] = told.caller_name  # perhaps looked up meanwhile
+        if changes.get("caller_name") == stored.caller_name:
+            del changes["caller_name"]
+        whole = Disposition.UNKNOWN if self._seen_whole(stored) else told.disposition
+        if whole not in {None, stored.disposition, Disposition.UNKNOWN} and (
+            "answered_at" in changes or stored.answered_at is None
+        ):
+            changes["disposition"] = whole
         return changes
+
+    def _seen_whole(self, call: Call) -> bool:
+        """Whether no gap touches it."""
+        ended = call.ended_at if call.ended_at is not None else float("inf")
+        return not any(call.started_at < gap.ended_at and gap.began_at < ended for gap in self._gaps)
 
     def _leg(self, call_id: str, told: Leg) -> None:
         stored = next((leg for leg in self._known.legs if leg.id == told.id), None)
@@ -193,25 +232,31 @@ class _Planner:
     def _stay(self, call_id: str, told: QueueStay) -> None:
         of_channel = [stay for stay in self._known.stays if stay.uniqueid == told.uniqueid]
         same = [
-            s for s in of_channel if s.queue == told.queue and abs(s.joined_at - told.joined_at) < _SAME_JOIN
+            s
+            for s in of_channel
+            if s.queue == told.queue
+            and abs(s.joined_at - told.joined_at) < _SAME_JOIN
+            and s.id not in self._met
         ]
         if not same:
             ordinal = _free(told.ordinal, {stay.ordinal for stay in of_channel})
             free = replace(told, ordinal=ordinal, id=f"{self._pbx}-{told.uniqueid}/q{ordinal}")
             self._add(call_id, free)
             return
-        stored = same[0]
+        stored = min(same, key=lambda stay: abs(stay.joined_at - told.joined_at))
+        self._met.add(stored.id)
         changes = self._unknown(stored, told, _STAY)
         if told.left_at is not None and self._missed(told.left_at):  # how they left was concluded, not seen
             moved = stored.outcome is StayOutcome.TRANSFERRED_OUT
             if not moved and told.outcome not in {None, stored.outcome}:
-                changes |= {"outcome": told.outcome, "left_at": told.left_at, "wait": told.wait}
+                changes |= {name: getattr(told, name) for name in _HOW_LEFT}
         if {"answered_at", "left_at"} & changes.keys() or stored.wait is None:
             changes |= {"wait": told.wait} if told.wait != stored.wait else {}
         self._update(stored, changes)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
         stored = next((one for one in self._known.attempts if one.id == told.id), None)
+        stored = stored or next((one for one in self._known.attempts if self._same_ringing(one, told)), None)
         if stored is None:
             self._add(call_id, told)
         else:
@@ -221,27 +266,59 @@ class _Planner:
                 changes |= {"outcome": told.outcome, "ended_at": told.ended_at}
             self._update(stored, changes)
 
+    def _same_ringing(self, stored: Attempt, told: Attempt) -> bool:
+        """A member on a Local channel rings once, whichever of the channels behind it was noticed first."""
+        if told.agent is None or stored.agent != told.agent or stored.device == told.device:
+            return False
+        over = stored.ended_at if stored.ended_at is not None else float("inf")
+        ends = told.ended_at if told.ended_at is not None else float("inf")
+        one_call = self._root_of(stored.call_id) == self._root_of(told.call_id)
+        return one_call and stored.started_at <= ends and told.started_at <= over
+
+    def _root_of(self, call_id: str) -> str:
+        found = self._root(call_id)
+        return call_id if found is None else found.id
+
     def _talk(self, call_id: str, told: Talk) -> None:
         channel = told.id.rpartition("/")[0]
-        of_channel = [talk for talk in self._known.talks if talk.id.rpartition("/")[0] == channel]
+        of_channel = [talk for talk in self._talks.values() if talk.id.rpartition("/")[0] == channel]
         same = [talk for talk in of_channel if self._overlaps(talk, told)]
         if same:
-            self._update(same[0], self._unknown(same[0], told, _TALK))
+            changes = self._talk_changes(same[0], told)
+            self._talks[same[0].id] = replace(same[0], **changes)
+            self._update(same[0], changes)
             return
         taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
         number = _free(int(told.id.rpartition("/t")[2]), taken)
-        self._add(call_id, replace(told, id=f"{channel}/t{number}"))
+        added = replace(told, id=f"{channel}/t{number}")
+        self._talks[added.id] = added
+        self._add(call_id, added)
+
+    def _talk_changes(self, stored: Talk, told: Talk) -> dict[str, Any]:
+        changes = self._unknown(stored, told, _TALK)
+        over = told.ended_at
+        if over is not None and self._missed(over) and over < (stored.ended_at or over) - _TOGETHER:
+            changes["ended_at"] = over  # nobody saw that one talk ended and the next began
+        if self._missed(told.started_at) and told.queue not in {None, stored.queue}:
+            changes["queue"] = told.queue  # that it was this queue's was concluded
+        return changes
 
     def _transfer(self, call_id: str, told: Transfer) -> None:
-        """One that was seen has its result from what was seen afterwards; only a missing one is added."""
-        near = (abs(one.at - told.at) < _TOGETHER for one in self._known.transfers)
-        if not any(near):
+        """Whom one that was seen led to was seen, too; that it led to nobody is a conclusion when something was missed."""
+        stored = next((one for one in self._known.transfers if abs(one.at - told.at) < _TOGETHER), None)
+        if stored is None:
             self._add(call_id, told)
+            return
+        unseen = stored.result not in _LED_ON and any(gap.ended_at > stored.at for gap in self._gaps)
+        if unseen and told.result not in {PENDING, stored.result}:
+            self._plan.completed.append(replace(stored, result=told.result, to=stored.to or told.to))
 
     def _overlaps(self, stored: Talk, told: Talk) -> bool:
         stored_end = stored.ended_at if stored.ended_at is not None else float("inf")
         told_end = told.ended_at if told.ended_at is not None else float("inf")
-        return stored.started_at < told_end and told.started_at < stored_end + _SAME_INSTANT
+        if stored.started_at < told_end and told.started_at < stored_end + _SAME_INSTANT:
+            return True
+        return self._is_guess(stored.started_at) and 0 <= stored.started_at - told_end < _TOGETHER
 
     def _add(self, call_id: str, told: Part) -> None:
         self._plan.new.append(replace(self._sourced(told), call_id=call_id))
@@ -291,6 +368,8 @@ class _Planner:
 
 
 _NOTHING: tuple[Any, ...] = (None, "", "unknown")  # enumerations equal their words
+_HOW_LEFT = ("outcome", "left_at", "wait", "answered_at", "agent", "book_wait", "book_talk")
+_LED_ON = frozenset({"answered", "recalled"})
 _CALL = (
     "answered_at",
     "ended_at",
@@ -327,7 +406,8 @@ def _tell(pbx: str, rules: Rules, rows: Rows, known: Known) -> list[Fact]:
     core.know({state.agent: state.name for state in known.agent_states})
     parts: dict[FactKey, Fact] = {}
     resynced = ev.Resynced(begin, 0.0, members=tuple(_members(held.values(), begin)))
-    seats = {state.agent: state.device for state in held.values() if state.device}
+    later = sorted(known.agent_states, key=lambda state: -state.since)
+    seats = {state.agent: state.device for state in (*later, *held.values()) if state.device}
     for event in (resynced, *retell(rows.cel, rows.queue_log, seats)):
         for fact in core.step(event).facts:
             parts[fact.key] = fact

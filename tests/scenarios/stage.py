@@ -61,7 +61,8 @@ class Line:
     def _network(self) -> AmiClient:
         return self._stage.house.network
 
-    async def _send(self, exten: str, context: str = "hands") -> None:
+    async def sends(self, exten: str, context: str = "hands") -> None:
+        """Do something with the phone, without waiting for what comes of it (see conf/phones/extensions.conf)."""
         await self._network.action(
             "Redirect",
             {"Channel": self.channel, "Context": context, "Exten": exten, "Priority": "1"},
@@ -70,7 +71,7 @@ class Line:
     async def picks_up(self) -> None:
         """Answer, and wait until the PBX knows."""
         with self._stage.allowed():
-            await self._send("answer")
+            await self.sends("answer")
             await self._up()
 
     async def _up(self) -> None:
@@ -86,20 +87,20 @@ class Line:
 
     async def rejects(self, cause: int = 21) -> None:
         """Decline the call (21), or be busy (17)."""
-        await self._send("reject" if cause == 21 else "busy")
+        await self.sends("reject" if cause == 21 else "busy")
 
     async def holds(self) -> None:
         """Press hold: the phone sends a re-INVITE."""
         since = self._stage.house.pbx.mark()
         with self._stage.allowed():
-            await self._send("hold")
+            await self.sends("hold")
             await self._stage.house.pbx.wait_for("Hold", since=since, where=self._stage.mine)
 
     async def resumes(self) -> None:
         """Take the other side back."""
         since = self._stage.house.pbx.mark()
         with self._stage.allowed():
-            await self._send("talk")
+            await self.sends("talk")
             await self._stage.house.pbx.wait_for("Unhold", since=since, where=self._stage.mine)
 
     async def presses(self, keys: str, *, pause: float = 0.15) -> None:
@@ -119,7 +120,7 @@ class Line:
             await self._network.action(
                 "Setvar", {"Channel": self.channel, "Variable": "REPLACES", "Value": replaces}
             )
-            await self._send(number, "hands-refer")
+            await self.sends(number, "hands-refer")
             if other is not None:
                 await self._stage.house.pbx.wait_for("AttendedTransfer", since=since, where=self._stage.mine)
 
@@ -207,7 +208,10 @@ class Stage:
 
     async def desk(self, role: str, *, mode: str = "noanswer") -> Desk:
         """A phone at which no agent is logged in; it rings until somebody picks up."""
-        ext = await self.house.phone()
+        return await self.at_desk(role, await self.house.phone(), mode)
+
+    async def at_desk(self, role: str, ext: str, mode: str) -> Desk:
+        """Take this phone; it is given back in the end."""
         self._phones.append(ext)
         await self.house.network.db_put(f"phone/{ext}", "mode", mode)
         self.cast[role] = f"PJSIP/{ext}"
@@ -338,6 +342,8 @@ class Stage:
         for message in events[self._looked :]:
             if message.event == "Newchannel" and self._is_own(message):
                 self._own[message["Uniqueid"]] = message["Channel"]
+            elif message.event == "DialBegin" and message["DialString"].split("@", 1)[0] in self._numbers:
+                self._own[message["DestUniqueid"]] = message["DestChannel"]  # by Originate nothing else tells
             elif message.event == "Rename" and message["Uniqueid"] in self._own:
                 self._own[message["Uniqueid"]] = message["Newname"]
             elif message.event == "Hangup":

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.pbx.amiclient import AmiError
-from tests.pbx.asterisk import Lab
+from tests.pbx.asterisk import Lab, QueueConfig
 from tests.scenarios.model import Scenario
-from tests.scenarios.stage import House, Line, Stage
+from tests.scenarios.stage import Desk, House, Line, Stage
 from tests.soak.plan import Draw
 
 _MANY = 30_000  # events after which a driver's session is exchanged: it keeps whatever it heard
@@ -35,12 +35,53 @@ class Played:
     trouble: str  # "" when it was played to its end
 
 
+STAFFED = tuple(f"10{n:02d}" for n in range(1, 61))
+"""Phones at which somebody has been logged in since the morning, and stays so; at the others is nobody."""
+VACANT = tuple(f"10{n:02d}" for n in range(61, 100))
+
+
+def shift() -> QueueConfig:
+    """The queue that everybody is logged in to all day."""
+    members = tuple(f"PJSIP/{ext},0,2{ext[1:]},PJSIP/{ext}" for ext in STAFFED)
+    return QueueConfig("shift", members=members)
+
+
+@dataclass
+class BigHouse(House):
+    """A house with phones nobody is logged in at, too."""
+
+    vacant: list[str] = field(default_factory=list)
+
+    async def vacant_phone(self) -> str:
+        async with self.more:
+            while not self.vacant:
+                await self.more.wait()
+            return self.vacant.pop(0)
+
+    async def give_back(self, phones: list[str]) -> None:
+        async with self.more:
+            self.free += [ext for ext in phones if ext in STAFFED]
+            self.vacant += [ext for ext in phones if ext not in STAFFED]
+            self.more.notify_all()
+
+
 class RestlessStage(Stage):
     """A stage that remembers its lines, so that one of them can be hung up at any moment."""
 
-    def __init__(self, house: House, play: Scenario) -> None:
+    def __init__(self, house: BigHouse, play: Scenario) -> None:
         super().__init__(house, play)
         self.lines: list[Line] = []
+        self._big = house
+        self._for_agent = False
+
+    async def agent(self, role: str, *queues: str, **how: Any) -> Desk:
+        self._for_agent = True
+        return await super().agent(role, *queues, **how)
+
+    async def desk(self, role: str, *, mode: str = "noanswer") -> Desk:
+        for_agent, self._for_agent = self._for_agent, False
+        ext = await (self._big.phone() if for_agent else self._big.vacant_phone())
+        return await self.at_desk(role, ext, mode)
 
     async def place(self, to: str, *, via: str, number: str, name: str) -> Line:
         line = await super().place(to, via=via, number=number, name=name)
@@ -58,13 +99,14 @@ class Doors:
     """The driver's AMI sessions with both Asterisks; an old pair ends with the last play on it."""
 
     lab: Lab
-    _free: list[str] = field(default_factory=list)
+    _free: list[str] = field(default_factory=lambda: list(STAFFED))
+    _vacant: list[str] = field(default_factory=lambda: list(VACANT))
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
-    _house: House | None = None
+    _house: BigHouse | None = None
     _guests: Counter[int] = field(default_factory=Counter)
 
     @asynccontextmanager
-    async def house(self) -> AsyncIterator[House]:
+    async def house(self) -> AsyncIterator[BigHouse]:
         """The house to play in."""
         house = await self._current()
         self._guests[id(house)] += 1
@@ -74,20 +116,18 @@ class Doors:
             self._guests[id(house)] -= 1
             await self._let_go(house)
 
-    async def _current(self) -> House:
+    async def _current(self) -> BigHouse:
         async with self._more:
             house = self._house
             if house is None or house.pbx.closed or len(house.pbx.events) > _MANY:
-                if house is None:
-                    self._free += self.lab.config.phones
                 pbx, network = await self.lab.pbx.ami(), await self.lab.phones.ami()
-                self._house = House(self.lab, pbx, network, self._free, self._more)
+                self._house = BigHouse(self.lab, pbx, network, self._free, self._more, self._vacant)
         if house is not None and house is not self._house:
             await self._let_go(house)
         assert self._house is not None
         return self._house
 
-    async def _let_go(self, house: House) -> None:
+    async def _let_go(self, house: BigHouse) -> None:
         if house is not self._house and not self._guests[id(house)]:
             await house.pbx.close()
             await house.network.close()
@@ -172,7 +212,7 @@ class Crowd:
                 await network.action("Hangup", {"Channel": "/^.*$/"})
         async with await self.lab.pbx.ami() as pbx:
             for row in await pbx.query("QueueStatus"):
-                if row.event == "QueueMember":
+                if row.event == "QueueMember" and row["Membership"] == "dynamic":
                     with contextlib.suppress(AmiError):
                         await pbx.action("QueueRemove", {"Queue": row["Queue"], "Interface": row["Location"]})
 

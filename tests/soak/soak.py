@@ -16,14 +16,13 @@ from tests.rig import Rig, RigError
 from tests.scenarios.run import pbx_config
 from tests.scenarios.scenes import loaded
 from tests.soak.books import Ledger
-from tests.soak.crowd import Crowd
+from tests.soak.crowd import STAFFED, VACANT, Crowd, shift
 from tests.soak.plan import Trouble, Wanted, breaks, draws
 from tests.soak.records import Records
 from tests.soak.rules import explain
 from tests.soak.trouble import Troubles
 from tests.soak.verdict import Verdict, judge
 
-_PHONES = tuple(f"10{n:02d}" for n in range(1, 90))
 _FILLED = 120.0  # s the daemon gets to complete the last call
 _PBX_SETTINGS = 'keepalive = "5s"'
 
@@ -88,7 +87,8 @@ class Soak:
 async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None]) -> None:
     """Play it all; raises RigError when the daemon does not come back, or does not come to an end."""
     plays = tuple(loaded().values())
-    config = replace(pbx_config(plays), phones=_PHONES)
+    config = pbx_config(plays)
+    config = replace(config, phones=STAFFED + VACANT, queues=(*config.queues, shift()))
     async with Lab(tree, config=config, directory=directory / "lab") as lab, Proxy(lab.pbx.ami_port) as link:
         books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path, lab.pbx.cel_path)
         rig = Rig(directory / "cti", link.port, pbx_settings=_PBX_SETTINGS, books=books)
