@@ -120,7 +120,7 @@ class Rig:
         file.write_text(text)
         return await self.cti("import", str(file), "--apply")
 
-    async def start(self, *, ready: bool = True, timeout: float = 30.0) -> None:
+    async def start(self, *, ready: bool = True, timeout: float = 60.0) -> None:
         """Start the daemon; with `ready` wait until it is in step with its PBX and answers requests."""
         since = len(self.lines)
         self._process = await asyncio.create_subprocess_exec(
@@ -149,7 +149,7 @@ class Rig:
         async with self._news:
             self._news.notify_all()
 
-    async def logged(self, event: str, *, since: int = 0, timeout: float = 15.0, **values: object) -> Line:
+    async def logged(self, event: str, *, since: int = 0, timeout: float = 40.0, **values: object) -> Line:
         """Wait for a line of the daemon's log with this event and these values."""
 
         def found() -> Line | None:
@@ -232,7 +232,7 @@ class Rig:
                 total += float(value)
         return total
 
-    async def eventually(self, look: Callable[[], Any], timeout: float = 10.0) -> Any:
+    async def eventually(self, look: Callable[[], Any], timeout: float = 40.0) -> Any:
         """What the coroutine function `look` gives once it is true; the API tells no events, so it is asked again."""
         try:
             async with asyncio.timeout(timeout):

@@ -88,7 +88,7 @@ class Site:
                 open_calls = await rig.items("/api/v1/calls", open="true", pbx="main")
                 return not open_calls and not any(row.event == "DBGetTreeResponse" for row in marks)
 
-            await rig.eventually(quiet, timeout=45)
+            await rig.eventually(quiet, timeout=90)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -26,7 +26,7 @@ async def test_no_call_is_lost_by_killing_the_daemon_again_and_again(site: Site)
     dice, blind = random.Random(SEED), Blind()
     rig = await site.rig()
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open()
         since = now()
         async with Traffic(site.phones, seed=SEED) as traffic:
@@ -43,7 +43,7 @@ async def test_no_call_is_lost_by_killing_the_daemon_again_and_again(site: Site)
         async def one_incident() -> bool:
             return [row["result"] for row in await _incidents(rig)] == ["logged_out"]
 
-        await rig.eventually(one_incident, timeout=15)
+        await rig.eventually(one_incident)
         await site.settled(rig)
         assert await site.queues_of("2006") == []
         items = await rig.items("/api/v1/work-items")
@@ -58,7 +58,7 @@ async def test_who_overstayed_while_the_daemon_was_dead_is_dealt_with_once(site:
     """C3: away over the limit before it comes back: one incident and one logout, and no second after another death."""
     rig = await site.rig()
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open("2001", "2002")
         await site.phones.pause(AGENTS["2001"][1], "1")
 
@@ -75,7 +75,7 @@ async def test_who_overstayed_while_the_daemon_was_dead_is_dealt_with_once(site:
             rows = await _incidents(rig)
             return [row["result"] for row in rows] == ["logged_out"] * 2
 
-        await rig.eventually(dealt_with, timeout=15)
+        await rig.eventually(dealt_with)
         assert sorted(row["agent"] for row in await _incidents(rig)) == ["2001", "2002"]
         assert await site.queues_of("2001") + await site.queues_of("2002") == []
         await rig.kill9()

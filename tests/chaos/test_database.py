@@ -19,14 +19,15 @@ from tests.chaos.traffic import Traffic, faults, judge, now, resident
 from tests.demo.floor import AGENTS
 from tests.rig import Rig
 
-SEED, LOCKED, FULL, LAG = 31, 30.0, 8.0, 5.0
+SEED, LOCKED, FULL, LAG = 31, 30.0, 8.0, 8.0
 GROWTH = 60.0  # MB
+ANSWERS = 5.0  # s in which health and metrics answer, however busy the machine
 
 
 @contextlib.contextmanager
 def locked(database: Path) -> Iterator[None]:
     """Another process holds the database exclusively (to SQLite every connection is a process)."""
-    held = sqlite3.connect(database, isolation_level=None, timeout=10)
+    held = sqlite3.connect(database, isolation_level=None)
     try:
         held.execute("BEGIN EXCLUSIVE")
         yield
@@ -66,9 +67,9 @@ async def _watch(rig: Rig, seconds: float) -> float:
     most, until = 0.0, now() + seconds
     while now() < until:
         most = max(most, resident(rig))
-        async with asyncio.timeout(1.5), rig.session.get("/healthz") as answer:
+        async with asyncio.timeout(ANSWERS), rig.session.get("/healthz") as answer:
             assert answer.status == 200
-        async with asyncio.timeout(1.5), rig.session.get("/metrics") as answer:
+        async with asyncio.timeout(ANSWERS), rig.session.get("/metrics") as answer:
             assert answer.status == 200
         assert await _red(rig)
         await asyncio.sleep(0.5)
@@ -83,7 +84,7 @@ async def test_a_locked_database_delays_records_and_loses_none(site: Site) -> No
     """A3: thirty seconds without a commit, an incident among what waits; then everything is there, once."""
     rig = await site.rig()
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open()
         since, before = now(), resident(rig)
         async with Traffic(site.phones, seed=SEED, rate=2.5) as traffic:
@@ -91,12 +92,12 @@ async def test_a_locked_database_delays_records_and_loses_none(site: Site) -> No
             with locked(rig.database):
                 began = now()
                 await site.phones.pause(AGENTS["2006"][1], "1")
-                await rig.eventually(lambda: _red(rig), timeout=10)
+                await rig.eventually(lambda: _red(rig))
                 most = await _watch(rig, began + LOCKED - now())
             ended = now()
-            await rig.eventually(lambda: _green(rig), timeout=10)
+            await rig.eventually(lambda: _green(rig))
             await traffic.placed(5)
-        await rig.eventually(lambda: _one_incident(rig), timeout=15)
+        await rig.eventually(lambda: _one_incident(rig))
         await site.settled(rig)
         assert most - before < GROWTH
         rows = await faults(rig, "database")
@@ -113,7 +114,7 @@ async def test_a_full_disk_delays_records_and_loses_none(site: Site) -> None:
     """A3: nothing can be written for eight seconds, an incident among what waits; then everything is there, once."""
     rig = await site.rig()
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open()
         since, before = now(), resident(rig)
         async with Traffic(site.phones, seed=SEED + 1, rate=2.5) as traffic:
@@ -121,12 +122,12 @@ async def test_a_full_disk_delays_records_and_loses_none(site: Site) -> None:
             with full_disk(rig):
                 began = now()
                 await site.phones.pause(AGENTS["2006"][1], "1")
-                await rig.eventually(lambda: _red(rig), timeout=10)
+                await rig.eventually(lambda: _red(rig))
                 most = await _watch(rig, began + FULL - now())
             ended = now()
-            await rig.eventually(lambda: _green(rig), timeout=15)
+            await rig.eventually(lambda: _green(rig))
             await traffic.placed(3)
-        await rig.eventually(lambda: _one_incident(rig), timeout=15)
+        await rig.eventually(lambda: _one_incident(rig))
         await site.settled(rig)
         assert most - before < GROWTH
         rows = await faults(rig, "disk") + await faults(rig, "database")

@@ -4,7 +4,7 @@ Promised: a cut is noticed at once, a black hole after twice the keepalive (here
 of life and ends when the daemon is in step again; nothing is asked twice, no call is lost that was seen to begin or that
 still lives; readiness is red meanwhile.
 
-Asserted: as in `tests.chaos.traffic`, and faults to the second.
+Asserted: as in `tests.chaos.traffic`, and that each begin and end lies between the moments that frame it.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from tests.chaos.traffic import Blind, Traffic, faults, judge, now
 from tests.rig import Rig
 
 SEED, KEEPALIVE, HOLE = 21, 3.0, 30.0
+CLOCKS = 0.25  # s by which two clocks (the PBX's as the daemon knows it, and this test's) may differ
+HICCUP = 5.0  # s for which a busy machine may stand still
 
 
 async def _ready(rig: Rig) -> bool:
@@ -25,7 +27,7 @@ async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
     """A1, A3: cut for three seconds, whole again, then silent for thirty with its connections open."""
     rig, blind = await site.rig(), Blind()
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open()
         since = now()
         async with Traffic(site.phones, seed=SEED, rate=2.5) as traffic:
@@ -34,23 +36,25 @@ async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
             mark = len(rig.lines)
             site.link.refusing = True
             site.link.cut()
-            await rig.logged("link_down", since=mark, timeout=2, role="reader")
+            await rig.logged("link_down", since=mark, role="reader")
+            cut_noticed = now()
             assert not await _ready(rig)
             await asyncio.sleep(3)
             site.link.refusing = False
-            await rig.logged("link_up", since=mark, timeout=15, role="reader")
+            await rig.logged("link_up", since=mark, role="reader")
             blind.times.append((cut, now()))
             await traffic.placed(8)
             mark = len(rig.lines)
             hole = now()
             site.link.swallowing = True
-            await rig.logged("link_down", since=mark, timeout=2 * KEEPALIVE + 2, role="reader")
+            await rig.logged("link_down", since=mark, role="reader")
             noticed = now()
             assert not await _ready(rig)
             await asyncio.sleep(hole + HOLE - now())
+            healed = now()
             site.link.swallowing = False
             site.link.cut()  # what was swallowed is gone: no connection survives such a hole in its bytes
-            await rig.logged("link_up", since=mark, timeout=40, role="reader")
+            await rig.logged("link_up", since=mark, timeout=60, role="reader")
             back = now()
             blind.times.append((hole, back))
             await traffic.placed(8)
@@ -58,14 +62,14 @@ async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
         await site.settled(rig)
         rows = await faults(rig, "link")
         assert len(rows) == 2, rows
-        assert abs(epoch(rows[0]["began_at"]) - cut) < 0.5
-        assert abs(epoch(rows[1]["began_at"]) - hole) < 1.5, "not the last sign of life"
-        assert KEEPALIVE < noticed - hole < 2 * KEEPALIVE + 1.5
-        assert abs(epoch(rows[1]["ended_at"]) - back) < 1
+        assert cut - CLOCKS <= epoch(rows[0]["began_at"]) <= cut_noticed + CLOCKS
+        began = epoch(rows[1]["began_at"])
+        assert hole - KEEPALIVE <= began, "not the last sign of life"
+        assert began <= noticed - 2 * KEEPALIVE + CLOCKS, "not the last sign of life"
+        assert noticed < hole + 2 * KEEPALIVE + HICCUP
+        assert healed - CLOCKS <= epoch(rows[1]["ended_at"]) <= back + CLOCKS
         assert await faults(rig, "pbx_restart") == []
-        await rig.eventually(
-            lambda: _ready(rig), timeout=35
-        )  # the other two accounts come back by themselves
+        await rig.eventually(lambda: _ready(rig))  # the other two accounts come back by themselves
     verdict = await judge(rig, site.lab.pbx, traffic, since, blind)
     assert verdict.breaches == [], verdict
     print(verdict)

@@ -26,21 +26,21 @@ async def test_a_stalled_daemon_overflows_and_heals(site: Site) -> None:
     """A1: counted, a fault with begin and end, every call on record, those that were touched marked as gapped."""
     rig = await site.rig(pbx_settings='keepalive = "3s"\ninbox_size = 100')
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open()
         since = now()
         async with Traffic(site.phones, seed=SEED, rate=4) as traffic:
             await traffic.placed(8)
             stopped = now()
             os.kill(rig.pid, signal.SIGSTOP)
-            await asyncio.sleep(STOPPED)
+            await asyncio.gather(traffic.placed(10), asyncio.sleep(STOPPED))
             os.kill(rig.pid, signal.SIGCONT)
 
             async def healed() -> bool:
                 rows = await faults(rig, "overflow")
                 return bool(rows) and all(row["ended_at"] is not None for row in rows)
 
-            await rig.eventually(healed, timeout=15)
+            await rig.eventually(healed)
             blind = Blind([(stopped, now())])
             assert await rig.metric("cti_ami_events_dropped_total", pbx="main") > 0
             gapped = await rig.items("/api/v1/calls", quality="gapped")
@@ -58,7 +58,7 @@ async def test_readiness_is_red_while_events_are_missing(tmp_path: Path) -> None
     async with EmbeddedPbx(read_recording(RECORDING), speed=1000.0) as pbx:
         rig = Rig(tmp_path / "cti", pbx.port, pbx_settings="inbox_size = 100")
         async with rig:
-            await asyncio.wait_for(pbx.played.wait(), 10)
+            await asyncio.wait_for(pbx.played.wait(), 40)
 
             async def status() -> int:
                 async with rig.session.get("/readyz") as answer:

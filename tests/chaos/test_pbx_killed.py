@@ -12,20 +12,24 @@ from tests.chaos.conftest import Site, epoch
 from tests.chaos.traffic import Blind, Traffic, faults, judge, now
 
 SEED = 11
+CLOCKS = 0.25  # s by which two clocks may differ
 
 
 async def test_no_call_is_lost_by_killing_asterisk_in_mid_call(site: Site) -> None:
     """A1, A3: talks, waits and a night call are cut by the kill; each is one record with an end, faults say when."""
     rig = await site.rig()
     async with rig:
-        await rig.logged("published", timeout=20)
+        await rig.logged("published")
         await site.open()
         since = now()
         async with Traffic(site.phones, seed=SEED) as traffic:
             await traffic.placed(15)
             mark, killed = len(rig.lines), now()
-            await site.lab.pbx.restart(kill=True)
-            await rig.logged("link_up", since=mark, timeout=30, role="reader")
+            await site.lab.pbx.kill9()
+            await rig.logged("link_down", since=mark, role="reader")
+            noticed = now()
+            await site.lab.pbx.start()
+            await rig.logged("link_up", since=mark, timeout=60, role="reader")
             back = now()
             await traffic.placed(15)
 
@@ -33,10 +37,10 @@ async def test_no_call_is_lost_by_killing_asterisk_in_mid_call(site: Site) -> No
         assert "ringing" not in {row["result"] for row in await rig.items("/api/v1/work-items")}
         links, restarts = await faults(rig, "link"), await faults(rig, "pbx_restart")
         assert [row["pbx"] for row in links + restarts] == ["main", "main"]
-        assert abs(epoch(links[0]["began_at"]) - killed) < 1
+        assert killed - CLOCKS <= epoch(links[0]["began_at"]) <= noticed + CLOCKS
         assert links[0]["ended_at"] is not None
-        assert abs(epoch(links[0]["ended_at"]) - back) < 2
-        assert killed - 2 < epoch(restarts[0]["began_at"]) <= epoch(restarts[0]["ended_at"]) < back + 1
+        assert noticed - CLOCKS <= epoch(links[0]["ended_at"]) <= back + CLOCKS
+        assert killed - 5 < epoch(restarts[0]["began_at"]) <= epoch(restarts[0]["ended_at"]) <= back + CLOCKS
         states = {row["agent"]: row["state"] for row in (await rig.get("/api/v1/agents"))["items"]}
         assert set(states.values()) == {"available"}, states
     verdict = await judge(rig, site.lab.pbx, traffic, since, Blind([(killed, back)]))

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
 from config.settings import PbxSettings
-from cti.core.events import Event, Message
+from cti.core.events import Event
+from cti.core.wire import Message
 from cti.daemon.ami import Pbx
 from cti.daemon.embedded import EmbeddedPbx
 from cti.daemon.inbox import Inbox
@@ -40,7 +41,7 @@ async def door(
     task = asyncio.create_task(pbx.run())
     try:
         if wait:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 for role in pbx.links:
                     await pbx.up(role)
         yield pbx
@@ -53,7 +54,7 @@ async def door(
 async def whats(pbx: Pbx, true: Callable[[list[Message | Event]], bool]) -> list[Message | Event]:
     """What arrived so far, as soon as that is true of it."""
     got: list[Message | Event] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not true(got):
             got += [arrival.what for arrival in await pbx.inbox.get_batch()]
     return got

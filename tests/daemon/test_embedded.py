@@ -48,7 +48,7 @@ FRAMES = [
 ]
 
 
-def recording(path: Path) -> Recording:
+def recording(path: Path, slower: float = 1.0) -> Recording:
     header = {
         "format": "cti-recording",
         "version": 1,
@@ -59,7 +59,7 @@ def recording(path: Path) -> Recording:
         file.write(json.dumps(header).encode() + b"\n")
         for offset, frame in FRAMES:
             data = frame.encode() + b"\r\n\r\n"
-            file.write(f"{offset:.6f} {len(data)}\n".encode() + data + b"\n")
+            file.write(f"{offset * slower:.6f} {len(data)}\n".encode() + data + b"\n")
     return read_recording(path)
 
 
@@ -72,24 +72,25 @@ async def test_a_recording_is_played_with_its_state_and_its_timing_moved_to_now(
     state, hangup, pause = got
     assert isinstance(state, Resynced)
     assert [type(item) for item in (*state.channels, *state.members)] == [ChannelSeen, MemberSeen]
-    assert abs(state.at - began) < 0.3
-    assert abs(state.booted_at - (began - 3600)) < 2
-    assert abs(state.members[0].login_time - (began - 10)) < 2
+    assert began - 0.25 <= state.at <= began + took
+    assert began - 3602 <= state.booted_at <= began + took - 3598
+    assert began - 12 <= state.members[0].login_time <= began + took - 8
     assert state.members[0].last_pause == 0
     assert isinstance(hangup, Mapping)
     assert isinstance(pause, Mapping)
     assert abs(float(pause["Timestamp"]) - float(hangup["Timestamp"]) - 0.3) < 0.001
-    assert abs(float(hangup["Timestamp"]) - began - 0.1) < 0.3
-    assert abs(float(pause["LastPause"]) - began) < 2
-    assert 0.3 < took < 1.5
+    assert began + 0.1 - 0.25 <= float(hangup["Timestamp"]) <= began + took
+    assert began - 2 <= float(pause["LastPause"]) <= began + took + 2
+    assert took > 0.3
     assert cti.stream.version == "22.10.1"
 
 
 async def test_it_plays_faster_when_asked(tmp_path: Path) -> None:
+    """Forty seconds go by in a moment."""
     async with (
-        EmbeddedPbx(recording(tmp_path / "r.ami"), speed=10.0) as pbx,
+        EmbeddedPbx(recording(tmp_path / "r.ami", slower=100.0), speed=1000.0) as pbx,
         door(pbx.port) as cti,
-        asyncio.timeout(0.35),
+        asyncio.timeout(20),
     ):
         got = await whats(cti, lambda got: len(got) == 3)
         await pbx.played.wait()

@@ -71,7 +71,7 @@ class Running:
         return {check.name for check in health_of(self.service).checks if not check.ok}
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 40.0) -> Any:
     """What `look` gives once it is true; rows and health tell nobody that they changed."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):  # noqa: ASYNC110 - see above
@@ -96,7 +96,7 @@ async def running(directory: Path, pbx: EmbeddedPbx, extra: str = "") -> AsyncIt
     service = Service(settings, store, Reloader(config, ENVIRON))
     serving = asyncio.create_task(service.serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             for role in ("reader", "actor", "publisher"):
                 up = asyncio.ensure_future(service.rooms["main"].pbx.up(role))
                 await asyncio.wait({up, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -174,7 +174,7 @@ async def test_what_the_database_has_is_deleted_here(tmp_path: Path) -> None:
             await asyncio.wait({trimmed}, timeout=0.2)
             assert segments_in(tmp_path / "spool")
         await trimmed
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while segments_in(tmp_path / "spool"):  # noqa: ASYNC110 - deleting tells nobody
                 await asyncio.sleep(0.01)
         assert (await store.queries.incidents()).items == (made.incident(),)
@@ -205,7 +205,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
             many = [made.incident(n, detail="x" * 1000) for n in range(5_000)]
             spool.put(many)
             waiting = asyncio.create_task(spool.synced())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not told:  # noqa: ASYNC110 - told by a callback
                     await asyncio.sleep(0.01)
             stats = spool.stats
@@ -214,7 +214,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
             assert stats.waiting == 5_000
             assert not waiting.done()
             spool.put([made.fault()])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await waiting
         assert [began for began, _ in told] == [True, False]
         assert not spool.stats.in_trouble

@@ -18,7 +18,7 @@ from cti.daemon.systemd import ServiceManager
 def listening(address: str) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(address)
-        notices.settimeout(2)
+        notices.settimeout(20)
         yield notices
 
 

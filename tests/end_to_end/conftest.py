@@ -1,6 +1,7 @@
 """A running PBX pair for the session, and a daemon beside it for each test."""
 
-from collections.abc import AsyncIterator
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.pbx)
             if pytest_asyncio.is_async_test(item):
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+def lasted(part: Mapping[str, object]) -> float:
+    """Seconds of a part that has begun and ended."""
+    began, ended = (dt.datetime.fromisoformat(str(part[name])) for name in ("started_at", "ended_at"))
+    return (ended - began).total_seconds()
 
 
 @dataclass
@@ -88,6 +95,6 @@ async def world(lab: Lab, tmp_path: Path) -> AsyncIterator[World]:
         for _, number in DUTY.values():
             await phones.set_mobile(number, mode="accept", after=0.3)
         async with rig:
-            await rig.logged("published", timeout=20)
+            await rig.logged("published")
             yield World(lab, phones, ami, rig)
             await _empty(ami, phones)

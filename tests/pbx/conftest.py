@@ -64,7 +64,7 @@ def zone_where_it_is(hour: int) -> str:
 
 async def eventually(look: Callable[[], T | None]) -> T:
     """What ``look`` finds, tried until it finds something: for the PBX's books, whose writing sends no event."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (found := look()) is None:  # noqa: ASYNC110  # files have no event to wait for
             await asyncio.sleep(0.02)
     return found
@@ -150,6 +150,6 @@ async def running_pbx(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> A
 @pytest_asyncio.fixture(loop_scope="session")
 async def pbx(running_pbx: Pbx) -> AsyncIterator[Pbx]:
     """The running pair, made empty again for this test."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await running_pbx.reset()
     yield running_pbx

@@ -12,7 +12,9 @@ import pytest
 
 from config.settings import PbxSettings
 from cti.core.commands import PauseMember, RemoveMember
-from cti.core.events import CommandDone, Event, LinkLost, Message, Resynced, parse
+from cti.core.events import CommandDone, Event, LinkLost, Resynced
+from cti.core.parsing import parse
+from cti.core.wire import Message
 from cti.daemon.act import Actor
 from cti.daemon.ami import Pbx as Door
 from cti.daemon.embedded import EmbeddedPbx
@@ -218,11 +220,11 @@ async def test_a_killed_asterisk_is_told_from_a_lost_link(tree: Tree, tmp_path: 
         await asterisk.kill9()
         lost = await next_of(made, LinkLost, got)
         assert isinstance(lost, LinkLost)
-        assert abs(lost.at - killed) < 1.0
+        assert killed - 0.25 <= lost.at <= time.time() + 0.25  # two clocks
         await asterisk.start()
         second = await next_of(made, Resynced, got)
         assert isinstance(first, Resynced)
         assert isinstance(second, Resynced)
         assert second.booted_at > first.booted_at
-        assert abs(second.booted_at - time.time()) < 10
+        assert abs(second.booted_at - time.time()) < 60
         assert len(second.queues) == 2
