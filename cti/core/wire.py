@@ -12,7 +12,11 @@ _END = b"\r\n\r\n"
 _GREETING = b"Asterisk Call Manager/"
 _GREETING_LONGEST = 256  # bytes; a peer that sends more without a line end is not greeting us
 _EVENT = b"Event: "
-_VARIABLE = "ChanVariable"
+VARIABLE = "ChanVariable"
+"""The header, after a prefix or none, whose lines are `NAME=value`."""
+
+Message = Mapping[str, str]
+"""Header to value; a `ChanVariable: NAME=v` line stands under `ChanVariable/NAME`."""
 
 MAX_FRAME = 65_536  # bytes; the largest event of Asterisk is well below
 
@@ -97,7 +101,7 @@ class _Needles(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         header, slash, variable = name.partition("/")
-        is_variable = slash and header.endswith(_VARIABLE)
+        is_variable = slash and header.endswith(VARIABLE)
         needle = f"\r\n{header}: {variable}=" if is_variable else f"\r\n{name}: "
         if len(self) < _MOST_NEEDLES:
             self[name] = needle
@@ -115,17 +119,23 @@ class Headers(Mapping[str, str]):
     Lines must be as Asterisk writes them (`Name: value`); iterating decodes everything.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "frame")
+    _text: str
 
     def __init__(self, frame: bytes) -> None:
-        text = str(frame, "utf-8", "replace")
-        if "\0" in text:
-            text = text.replace("\0", "\ufffd")
-        self._text = f"\r\n{text}\r\n"
+        self.frame = frame
+
+    def _whole(self) -> str:
+        """The text, decoded when it is first looked at, which may be never."""
+        try:
+            return self._text
+        except AttributeError:
+            self._text = f"\r\n{text_of(self.frame)}\r\n"
+            return self._text
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a header, the first of that name."""
-        text, needle = self._text, _NEEDLES[name]
+        text, needle = self._whole(), _NEEDLES[name]
         at = text.find(needle)
         if at < 0:
             return default
@@ -139,7 +149,7 @@ class Headers(Mapping[str, str]):
         return value
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _NEEDLES[name] in self._text
+        return isinstance(name, str) and _NEEDLES[name] in self._whole()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._decoded())
@@ -148,7 +158,13 @@ class Headers(Mapping[str, str]):
         return len(self._decoded())
 
     def _decoded(self) -> dict[str, str]:
-        return decode(self._text.encode("utf-8", "replace"))
+        return decode(self.frame)
+
+
+def text_of(raw: bytes) -> str:
+    """Text of bytes from the wire; what is no UTF-8, and NULs (no database takes them), become U+FFFD."""
+    text = str(raw, "utf-8", "replace")
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def decode(frame: bytes) -> dict[str, str]:
@@ -158,9 +174,7 @@ def decode(frame: bytes) -> dict[str, str]:
     one. Of other repeated headers the first wins. Bytes that are no UTF-8, and NULs (no database takes them),
     become U+FFFD. Lines without a colon are left out.
     """
-    text = str(frame, "utf-8", "replace")
-    if "\0" in text:
-        text = text.replace("\0", "\ufffd")
+    text = text_of(frame)
     message: dict[str, str] = {}
     for line in text.split("\r\n"):
         name, colon, value = line.partition(": ")
@@ -168,7 +182,7 @@ def decode(frame: bytes) -> dict[str, str]:
             name, colon, value = line.partition(":")
             if not colon:
                 continue
-        if "=" in value and name.endswith(_VARIABLE):
+        if "=" in value and name.endswith(VARIABLE):
             variable, _, value = value.partition("=")
             name = f"{name}/{variable}"
         if name not in message:

@@ -18,8 +18,7 @@ from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 
 from config.settings import Account, PbxSettings
-from cti.core.events import Message
-from cti.core.wire import Framer, decode, event_name
+from cti.core.wire import Framer, Message, decode, event_name
 from cti.daemon.connection import Connection, Tap, Wire
 from cti.daemon.errors import ActionFailed, ActionTimeout, LinkDown
 from cti.daemon.gather import Gather

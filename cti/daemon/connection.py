@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from cti.core.events import Message
+from cti.core.wire import Message
 from cti.daemon.errors import ActionFailed, ActionTimeout, AmiError, LinkDown, LoginRefused
 from cti.daemon.link import Access, LinkStatus, Timing
 from cti.daemon.resync import OURS, Mode, Stream, round_of_actions

@@ -25,10 +25,10 @@ from cti.core.events import (
     MemberSeen,
     Resynced,
     Tick,
-    Unusable,
-    parse,
 )
 from cti.core.facts import Fact, Rejected
+from cti.core.fields import Unusable
+from cti.core.parsing import parse
 from cti.daemon.clock import PbxClock
 from cti.daemon.inbox import Arrival, Inbox
 

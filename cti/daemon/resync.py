@@ -18,19 +18,17 @@ from enum import Enum
 import structlog
 
 from cti.core.events import (
-    CONSUMED,
     CallerSeen,
     ChannelSeen,
     Event,
     LinkLost,
     MemberSeen,
-    Message,
     QueueSeen,
     Resynced,
-    Unusable,
-    parse,
 )
-from cti.core.wire import Headers, decode, event_name
+from cti.core.fields import Unusable
+from cti.core.parsing import CONSUMED, parse
+from cti.core.wire import Headers, Message, decode, event_name
 from cti.daemon.inbox import Arrival
 
 STEPS = ("Ping", "CoreSettings", "CoreStatus", "CoreShowChannels", "QueueStatus")

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cti.core import core as core_module
-from cti.core import events
-from cti.core.events import ClockStepped, Event, LinkLost, Message, Resynced, Tick
+from cti.core import parsing
+from cti.core.events import ClockStepped, Event, LinkLost, Resynced, Tick
 from cti.core.facts import Fact, FactKey
+from cti.core.wire import Message
 from cti.daemon import pump
 from cti.daemon.__main__ import main
 from metrics.record import Metrics
@@ -44,7 +45,7 @@ def _watch_core() -> None:
 
 
 def _watch_door() -> None:
-    parse = events.parse
+    parse = parsing.parse
 
     def watched(message: Message, arrived_at: float) -> Event | None:
         event = parse(message, arrived_at)

@@ -27,6 +27,7 @@ from cti.core.facts import (
     Transfer,
 )
 from cti.core.memory import Known
+from cti.core.parsing import parse
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
 from tests.core.dialogue import remember
@@ -45,7 +46,7 @@ def heard() -> tuple[ev.Event, ...]:
     """The session as the live door tells it."""
     told = []
     for arrival in arrivals(read_recording(SESSION / "ami.gz"), "main"):
-        event = ev.parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        event = parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
         told += [event] if event is not None else []
     return tuple(told)
 

@@ -10,8 +10,9 @@ import pytest
 
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.core import Core
-from cti.core.events import Event, Resynced, parse
+from cti.core.events import Event, Resynced
 from cti.core.facts import Call, Direction, Disposition, Fact, FactKey, Leg, QueueStay, StayOutcome
+from cti.core.parsing import parse
 from cti.core.reconcile import MismatchReason, Report, reconcile
 from cti.core.rules import Rules
 from cti.core.wire import Framer, decode

@@ -20,6 +20,7 @@ from cti.core.facts import (
     StayOutcome,
     Talk,
 )
+from cti.core.parsing import parse
 from cti.daemon.recorder import arrivals, read_recording
 from tests.core.dialogue import Dialogue
 from tests.core.shadow import Shadow
@@ -32,7 +33,7 @@ def events() -> list[ev.Event]:
     """The demo's session, as the live door would have told it."""
     told = []
     for arrival in arrivals(read_recording(RECORDINGS / "demo.ami.gz"), "p"):
-        event = ev.parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        event = parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
         told += [event] if event is not None else []
     return told
 

@@ -12,6 +12,7 @@ from cti.core.books import BadLine, QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
 from cti.core.facts import AgentState, Attempt, Call, Disposition, Fact, FactKey, Leg, QueueStay, Talk
+from cti.core.parsing import parse
 from cti.core.retell import retell
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
@@ -42,7 +43,7 @@ def queue_rows() -> list[QueueRow]:
 def live() -> dict[FactKey, Fact]:
     told = []
     for arrival in arrivals(read_recording(SESSION / "ami.gz"), "main"):
-        event = ev.parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        event = parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
         told += [event] if event is not None else []
     return parts_of(told)
 

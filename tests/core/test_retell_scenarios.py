@@ -15,6 +15,7 @@ from cti.core.books import BadLine, parse_queue_line
 from cti.core.cel import parse_cel_line
 from cti.core.core import Core
 from cti.core.facts import AgentState, Attempt, Call, Fact, FactKey, Leg, QueueStay, Talk, Transfer
+from cti.core.parsing import parse
 from cti.core.retell import retell
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
@@ -75,7 +76,7 @@ def _parts(events: Iterable[ev.Event]) -> dict[FactKey, Any]:
 def _live(name: str) -> list[ev.Event]:
     told = []
     for arrival in arrivals(read_recording(SCENARIOS / f"{name}.ami.gz"), "main"):
-        event = ev.parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        event = parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
         told += [event] if event is not None else []
     return told
 

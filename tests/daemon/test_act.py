@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cti.core.commands import PauseMember, RemoveMember
-from cti.core.events import CommandDone, Event, parse
+from cti.core.events import CommandDone, Event
 from cti.core.facts import CommandKind, CommandOutcome, CommandRecord
+from cti.core.parsing import parse
 from cti.daemon.act import Actor
 from cti.daemon.ami import Pbx
 from cti.daemon.embedded import EmbeddedPbx

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from config.sections import PbxSettings
-from cti.core import events as ev
 from cti.core.core import Core
 from cti.core.facts import Call, Fact, Link, Quality
+from cti.core.parsing import parse
 from cti.core.reconcile import Report
 from cti.core.rules import Rules
 from cti.daemon.bookkeeper import Bookkeeper
@@ -28,7 +28,7 @@ def session() -> list[Fact]:
     core = Core("main", RULES)
     told: list[Fact] = []
     for arrival in arrivals(read_recording(SESSION / "ami.gz"), "main"):
-        event = ev.parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        event = parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
         if event is not None:
             told += core.step(event).facts
     return told

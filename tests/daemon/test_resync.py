@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from cti.core.events import CallerSeen, Event, LinkLost, Message, Resynced
+from cti.core.events import CallerSeen, Event, LinkLost, Resynced
+from cti.core.wire import Message
 from cti.daemon.inbox import Arrival
 from cti.daemon.resync import STEPS, Mode, Stream, booted_at, round_of_actions
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 
 from cti.core.core import Core, Outcome
-from cti.core.events import Event, Message
+from cti.core.events import Event
 from cti.core.facts import Fact
 from cti.core.rules import AwayRule, Rules
-from cti.core.wire import MAX_FRAME, Framer
+from cti.core.wire import MAX_FRAME, Framer, Message
 from cti.daemon.inbox import Inbox
 from cti.daemon.live import Live
 from cti.daemon.pump import Pump, Take

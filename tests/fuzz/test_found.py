@@ -3,8 +3,11 @@
 import pytest
 
 from cti.core.core import Core
-from cti.core.events import Event, Message, Unusable, parse
+from cti.core.events import Event
 from cti.core.facts import State
+from cti.core.fields import Unusable
+from cti.core.parsing import parse
+from cti.core.wire import Message
 from tests.fuzz.pipeline import Pipeline
 
 AT = 1_790_000_000.0

@@ -24,6 +24,7 @@ from cti.core.facts import (
     Talk,
     Transfer,
 )
+from cti.core.parsing import parse
 from cti.core.reconcile import Report, reconcile
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
@@ -52,7 +53,7 @@ def events_of(recording: Path) -> Iterable[ev.Event]:
     """The events of a recording, as the live door would have told them."""
     for arrival in arrivals(read_recording(recording), PBX):
         if isinstance(arrival.what, Mapping):
-            event = ev.parse(arrival.what, arrival.at)
+            event = parse(arrival.what, arrival.at)
             if event is not None:
                 yield event
         else:
