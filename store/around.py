@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cti.core.facts import AgentState, Attempt, Call, Gap, Leg, QueueStay, Talk, Transfer
+from cti.core.facts import AgentState, Attempt, Call, Gap, Leg, QueueStay, Recording, Talk, Transfer
 from cti.core.memory import Known
 from store.merged import families, parts
 from store.reading import facts, select_facts
@@ -31,6 +31,7 @@ async def around(
                 attempts=await parts(connection, Attempt, family),
                 talks=await parts(connection, Talk, family),
                 transfers=await parts(connection, Transfer, family),
+                recordings=await parts(connection, Recording, family),
             )
         )
     held = select_facts(AgentState).where(
@@ -45,6 +46,7 @@ async def around(
         attempts=[one for chunk in known for one in chunk.attempts],
         talks=[one for chunk in known for one in chunk.talks],
         transfers=[one for chunk in known for one in chunk.transfers],
+        recordings=[one for chunk in known for one in chunk.recordings],
         agent_states=await facts(connection, AgentState, held.order_by(agent_states.c.since)),
     )
 

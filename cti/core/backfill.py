@@ -197,6 +197,7 @@ class _Planner:
                     self._talk(stored.id, part)
                 case Transfer():
                     self._transfer(stored.id, part)
+        self._recordings(stored.id)
 
     def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
         changes = self._unknown(stored, told, _CALL)
@@ -204,30 +205,40 @@ class _Planner:
         first = stored.answered_at is None or (served or 0.0) < stored.answered_at - _CLEARLY
         if served is not None and self._missed(served) and first:
             changes["answered_at"] = served  # nobody saw them served first
+        if self._began_unseen(stored, told):
+            changes["started_at"] = told.started_at
         if told.direction is Direction.OUTBOUND and stored.direction is Direction.INTERNAL:
             changes["direction"] = told.direction  # nobody saw where it went
         if told.caller_name and told.caller_number == stored.caller_number != told.caller_name:
             changes["caller_name"] = told.caller_name  # perhaps looked up meanwhile
         if changes.get("caller_name") == stored.caller_name:
             del changes["caller_name"]
-        whole = Disposition.UNKNOWN if self._seen_whole(stored) else told.disposition
-        if whole not in {None, stored.disposition, Disposition.UNKNOWN} and (
-            "answered_at" in changes or stored.answered_at is None
-        ):
-            changes["disposition"] = whole
+        decided = stored.disposition is not Disposition.UNKNOWN and (
+            self._seen_whole(stored) or ("answered_at" not in changes and stored.answered_at is not None)
+        )
+        if not decided and told.disposition not in {None, stored.disposition, Disposition.UNKNOWN}:
+            changes["disposition"] = told.disposition
         return changes
+
+    def _began_unseen(self, stored: Call | Leg, told: Call | Leg) -> bool:
+        """Whether its begin was concluded from the age in a list, in whole seconds."""
+        apart = abs(stored.started_at - told.started_at) > _TOGETHER
+        return stored.id == told.id and apart and self._missed(told.started_at)
 
     def _seen_whole(self, call: Call) -> bool:
         """Whether no gap touches it."""
         ended = call.ended_at if call.ended_at is not None else float("inf")
-        return not any(call.started_at < gap.ended_at and gap.began_at < ended for gap in self._gaps)
+        return not any(call.started_at <= gap.ended_at and gap.began_at <= ended for gap in self._gaps)
 
     def _leg(self, call_id: str, told: Leg) -> None:
         stored = next((leg for leg in self._known.legs if leg.id == told.id), None)
         if stored is None:
             self._add(call_id, told)
         else:
-            self._update(stored, self._unknown(stored, told, _LEG))
+            changes = self._unknown(stored, told, _LEG)
+            if self._began_unseen(stored, told):
+                changes["started_at"] = told.started_at
+            self._update(stored, changes)
 
     def _stay(self, call_id: str, told: QueueStay) -> None:
         of_channel = [stay for stay in self._known.stays if stay.uniqueid == told.uniqueid]
@@ -319,6 +330,16 @@ class _Planner:
         if stored.started_at < told_end and told.started_at < stored_end + _SAME_INSTANT:
             return True
         return self._is_guess(stored.started_at) and 0 <= stored.started_at - told_end < _TOGETHER
+
+    def _recordings(self, call_id: str) -> None:
+        """No book tells of them; one whose end nobody saw ended with its channel at the latest."""
+        ends = {leg.id: leg.ended_at for leg in self._told if isinstance(leg, Leg)}
+        for one in self._known.recordings:
+            ended = ends.get(one.id.rpartition("/")[0])
+            if one.call_id != call_id or ended is None or not self._is_guess(one.stopped_at):
+                continue
+            if one.started_at <= ended < (one.stopped_at or ended) - _SAME_INSTANT:
+                self._plan.completed.append(replace(one, stopped_at=ended))
 
     def _add(self, call_id: str, told: Part) -> None:
         self._plan.new.append(replace(self._sourced(told), call_id=call_id))

@@ -51,3 +51,4 @@ class Known:
     talks: Sequence[Talk] = ()
     transfers: Sequence[Transfer] = ()
     agent_states: Sequence[AgentState] = ()  # that held when the rows begin, or began since
+    recordings: Sequence[Recording] = ()

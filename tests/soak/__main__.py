@@ -58,7 +58,7 @@ def _report(soak: Soak, console: Console) -> None:
     console.print(table)
     found = [*soak.verdict.lost, *soak.verdict.unexplained]
     for one in found[:_SHOWN]:
-        console.print(f"[red]{one.kind}[/] {one}", soft_wrap=True, highlight=False, markup=True)
+        console.print(str(one), soft_wrap=True, highlight=False, markup=False)
     if len(found) > _SHOWN:
         console.print(f"… and {len(found) - _SHOWN} more")
 

@@ -54,7 +54,9 @@ class Told:
     began: float
     ended: float | None  # None: the PBX died in it
     cdr: list[Row]
-    bridged: dict[str, float]  # seconds in company, by uniqueid
+    bridged: dict[
+        str, float
+    ]  # seconds in company, by uniqueid; not of those whose company was a Local channel
 
     @property
     def first(self) -> str:
@@ -146,6 +148,9 @@ class _Company:
         self.seconds: dict[str, float] = {}
         self._in: dict[str, dict[str, Row]] = {}  # bridge to members
         self._since: dict[str, float] = {}  # of those who have company
+        self.indirect: set[str] = (
+            set()
+        )  # these were bridged with a Local channel: what is behind it is not said
 
     def enter(self, row: Row) -> list[str]:
         """Those whose call this channel shares from now on."""
@@ -155,6 +160,8 @@ class _Company:
         self.leave(row)
         members = self._in.setdefault(extra["bridge_id"], {})
         members[row["uniqueid"]] = row
+        if any(one["channel"].startswith("Local/") for one in members.values()):
+            self.indirect |= members.keys()
         self._tally(members, at)
         tied = row["app"] not in _ALONE
         return [own for own, one in members.items() if tied and one["app"] not in _ALONE]
@@ -187,7 +194,8 @@ def _told(
         top = ties.of(own)
         told = found.setdefault(top, Told({}, float(row["at"]), None, [], {}))
         told.channels[own] = row["channel"]
-        told.bridged[own] = company.seconds.get(own, 0.0)
+        if own not in company.indirect:
+            told.bridged[own] = company.seconds.get(own, 0.0)
     ends = {row["uniqueid"]: float(row["at"]) for row in cel if row["event"] == "HANGUP"}
     for told in found.values():
         if all(own in ends for own in told.channels):

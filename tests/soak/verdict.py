@@ -172,9 +172,9 @@ class _Judge:
             channel = talk.id.rpartition("/")[0].removeprefix(f"{call.pbx}-")
             talked[channel] += (talk.ended_at or talk.started_at) - talk.started_at  # type: ignore[assignment]  # seconds
         for leg in self._records.all(call.id, Leg):
-            if leg.agent is None or not leg.channel.startswith("PJSIP/"):
+            if leg.agent is None or leg.uniqueid not in told.bridged:
                 continue
-            book, ours = told.bridged.get(leg.uniqueid, 0.0), float(talked[leg.uniqueid])
+            book, ours = told.bridged[leg.uniqueid], float(talked[leg.uniqueid])
             if abs(book - ours) > INSTANT:
                 what = f"{leg.channel} {ours:.2f} s, bridged {book:.2f} s by CEL"
                 yield self._of(told, "talk", what, call)
