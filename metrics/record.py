@@ -79,10 +79,14 @@ class Metrics(Collector):
 
     def take(self, facts: Iterable[c.Fact]) -> None:
         """Count these facts; one that is sent again changes nothing."""
+        table, known = self._table, self._known
         for fact in facts:
-            if fact.pbx and fact.pbx not in self._known:
+            counts = table.get(type(fact))
+            if counts is None:
+                continue
+            if fact.pbx not in known and fact.pbx:
                 self._know(fact.pbx)
-            for count in self._table.get(type(fact), ()):
+            for count in counts:
                 count(fact)
 
     def _counters(self) -> dict[type[c.Fact], tuple[Callable[[Any], None], ...]]:

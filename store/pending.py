@@ -23,7 +23,7 @@ from cti.core.facts import (
     WorkItem,
 )
 
-KEPT: tuple[type[Any], ...] = (Incident, Fault, WorkItem, AwayEpisode, Delivery, CommandRecord)
+KEPT: frozenset[type[Any]] = frozenset({Incident, Fault, WorkItem, AwayEpisode, Delivery, CommandRecord})
 """Never dropped: no book of the PBX could give them back."""
 
 _ENDS: dict[type[Any], str] = {
@@ -71,7 +71,9 @@ class Pending:
 
     def _by_worth(self) -> Iterator[Iterator[tuple[dict[FactKey, Fact], FactKey]]]:
         yield ((self.books, key) for key in self.books)
-        loose = [(key, fact) for key, fact in self.live.items() if not isinstance(fact, (*KEPT, Gap))]
+        loose = [
+            (key, fact) for key, fact in self.live.items() if type(fact) not in KEPT and type(fact) is not Gap
+        ]
         over = [(key, isinstance(fact, Call)) for key, fact in loose if is_over(fact)]
         yield ((self.live, key) for key, is_call in over if not is_call)
         yield ((self.live, key) for key, is_call in over if is_call)

@@ -43,11 +43,6 @@ _CHUNK = (
 _INTEGER = 2**31 - 1
 
 
-def is_stored(fact: Fact) -> bool:
-    """Whether there is a table for this kind of fact."""
-    return type(fact) in FACT_TABLES
-
-
 def is_from_books(fact: Fact) -> bool:
     """Whether the fact itself says that it came from the PBX's books; not when another book has completed it since."""
     return isinstance(fact, Call) and fact.quality is Quality.FROM_BOOKS and len(fact.sources) <= 1

@@ -17,11 +17,12 @@ from itertools import islice
 
 from sqlalchemy import URL
 
-from cti.core.facts import Fact, FactKey
+from cti.core.facts import Call, Fact, FactKey
 from store import upserts
 from store.engine import translated
 from store.errors import StoreError
 from store.pending import Pending
+from store.tables import FACT_TABLES
 from store.transact import Transactor, is_about_data
 
 _log = logging.getLogger(__name__)
@@ -96,14 +97,15 @@ class Writer:
             from_books: they were read from the PBX's books and are written only where there is no row; a `Call` that
                 says so itself is treated so anyway.
         """
-        pending = self._pending
+        live, books = self._pending.live, self._pending.books
         for fact in facts:
-            if not upserts.is_stored(fact):
+            kind = type(fact)
+            if kind not in FACT_TABLES:
                 continue
-            if from_books or upserts.is_from_books(fact):
-                pending.books[fact.key] = fact
+            if from_books or (kind is Call and upserts.is_from_books(fact)):
+                books[fact.key] = fact
             else:
-                pending.live[fact.key] = fact
+                live[fact.key] = fact
         if self._task.done():
             self._give_up_all()
         else:

@@ -58,6 +58,9 @@ class PbxClock:
     def step(self, at: float, mono: float) -> float:
         """Take a timestamp and its arrival (`time.monotonic()`); returns by how many seconds the clock stepped, mostly 0."""
         ahead = at - mono
+        if self._ahead is not None and ahead <= self._ahead and at >= self._at - TOLERANCE:
+            self._at, self._mono = at, mono  # on time, or late
+            return 0.0
         if self._ahead is None:
             step = 0.0
         elif at < self._at - TOLERANCE:

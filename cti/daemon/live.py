@@ -124,16 +124,16 @@ class Live:
 
     def take(self, facts: Iterable[Fact]) -> None:
         """Take what is true now; kinds that are not shown are passed over."""
+        takers = self._takers
         for fact in facts:
-            taker = self._takers.get(type(fact))
-            if taker:
+            if (taker := takers.get(type(fact))) is not None:
                 taker(fact)
 
     def _call(self, call: Call) -> None:
-        self._tally.call(call)
         if call.merged_into is not None:
             self._merge(call.id, call.merged_into)
         elif call.ended_at is not None:
+            self._tally.call(call)
             self._ended.first(call.id)
             self._open.pop(call.id, None)
         elif entry := self._entry(call.id):
@@ -156,7 +156,8 @@ class Live:
         return entry
 
     def _stay(self, stay: QueueStay) -> None:
-        self._tally.stay(stay, self._threshold(stay.queue))
+        if stay.outcome is not None:
+            self._tally.stay(stay, self._threshold(stay.queue))
         waits = stay.outcome is None and stay.left_at is None and stay.answered_at is None
         self._part(stay, lives=waits)
 

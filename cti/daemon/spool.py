@@ -105,7 +105,7 @@ class Spool:
     def put(self, facts: Iterable[Fact]) -> None:
         """Take facts of the kinds that are kept; never waits, never raises because of the disk."""
         for fact in facts:
-            if isinstance(fact, KEPT):
+            if type(fact) in KEPT:
                 self._waiting.pop(fact.key, None)
                 self._waiting[fact.key] = fact
         if self._waiting:

@@ -1,6 +1,7 @@
 """Today's figures, counted from facts as they come: each call, stay, incident and after-hours call once."""
 
 import datetime as dt
+import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -112,10 +113,15 @@ class Tally:
         self._zone = zone
         self._days: dict[dt.date, Day] = {}
         self._counted = Remembered()
+        self._asked = (dt.date.min, math.inf, -math.inf)  # the date last asked for, its begin and end
 
     def date(self, at: float) -> dt.date:
         """Return the local date of an instant."""
-        return dt.datetime.fromtimestamp(at, self._zone).date()
+        date, begins, ends = self._asked
+        if not begins <= at < ends:
+            date = dt.datetime.fromtimestamp(at, self._zone).date()
+            self._asked = date, self.midnight(date), self.midnight(date + dt.timedelta(days=1))
+        return date
 
     def day(self, at: float) -> Day:
         """Return the counts of the local day of `at`; empty when nothing happened."""
@@ -159,6 +165,10 @@ class Tally:
     def split(self, begin: float, end: float) -> Iterator[tuple[dt.date, float]]:
         """Split an interval at local midnights; only its last days, which are all that is kept."""
         if end <= begin:
+            return
+        date = self.date(begin)
+        if end <= self._asked[2]:
+            yield date, end - begin
             return
         begin = max(begin, end - _DAYS * 86400.0)
         while begin < end:
