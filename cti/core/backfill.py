@@ -207,8 +207,10 @@ class _Planner:
             changes["answered_at"] = served  # nobody saw them served first
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
-        if told.direction is Direction.OUTBOUND and stored.direction is Direction.INTERNAL:
+        if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
+            if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
+                changes["ended_by"] = told.ended_by
         if told.caller_name and told.caller_number == stored.caller_number != told.caller_name:
             changes["caller_name"] = told.caller_name  # perhaps looked up meanwhile
         if changes.get("caller_name") == stored.caller_name:
@@ -293,11 +295,11 @@ class _Planner:
     def _talk(self, call_id: str, told: Talk) -> None:
         channel = told.id.rpartition("/")[0]
         of_channel = [talk for talk in self._talks.values() if talk.id.rpartition("/")[0] == channel]
-        same = [talk for talk in of_channel if self._overlaps(talk, told)]
-        if same:
-            changes = self._talk_changes(same[0], told)
-            self._talks[same[0].id] = replace(same[0], **changes)
-            self._update(same[0], changes)
+        same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
+        if same is not None and self._together(same, told) > 0:
+            changes = self._talk_changes(same, told)
+            self._talks[same.id] = replace(same, **changes)
+            self._update(same, changes)
             return
         taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
         number = _free(int(told.id.rpartition("/t")[2]), taken)
@@ -324,12 +326,16 @@ class _Planner:
         if unseen and told.result not in {PENDING, stored.result}:
             self._plan.completed.append(replace(stored, result=told.result, to=stored.to or told.to))
 
-    def _overlaps(self, stored: Talk, told: Talk) -> bool:
+    def _together(self, stored: Talk, told: Talk) -> float:
+        """Seconds that both last, when it is more than two accounts of one instant differ by; else 0."""
         stored_end = stored.ended_at if stored.ended_at is not None else float("inf")
         told_end = told.ended_at if told.ended_at is not None else float("inf")
-        if stored.started_at < told_end and told.started_at < stored_end + _SAME_INSTANT:
-            return True
-        return self._is_guess(stored.started_at) and 0 <= stored.started_at - told_end < _TOGETHER
+        seconds = min(stored_end, told_end) - max(stored.started_at, told.started_at)
+        shorter = min(stored_end - stored.started_at, told_end - told.started_at)
+        if seconds > min(_TOGETHER, shorter / 2) or (seconds >= 0 and shorter <= _SAME_INSTANT):
+            return max(seconds, _SAME_INSTANT)
+        found_late = self._is_guess(stored.started_at) and told.started_at < stored.started_at
+        return _SAME_INSTANT if found_late and seconds > -_TOGETHER else 0.0
 
     def _recordings(self, call_id: str) -> None:
         """No book tells of them; one whose end nobody saw ended with its channel at the latest."""
@@ -390,6 +396,7 @@ class _Planner:
 
 _NOTHING: tuple[Any, ...] = (None, "", "unknown")  # enumerations equal their words
 _HOW_LEFT = ("outcome", "left_at", "wait", "answered_at", "agent", "book_wait", "book_talk")
+_SIDES = frozenset({EndedBy.CALLER, EndedBy.AGENT})
 _LED_ON = frozenset({"answered", "recalled"})
 _CALL = (
     "answered_at",

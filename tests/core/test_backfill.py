@@ -220,7 +220,7 @@ def test_what_was_seen_is_never_changed(gap: tuple[int, int]) -> None:
             unknown = was in (None, "", "unknown") or was == missed.ended_at
             concluded = getattr(fact, "outcome", None) != getattr(after, "outcome", None)
             # Derived from what was seen, and wrongly.
-            derived = field.name in {"wait", "disposition", "direction", "started_at"} or concluded
+            derived = field.name in {"wait", "disposition", "direction", "ended_by", "started_at"} or concluded
             assert field.name in named or derived, (field.name, after)
             assert unknown or derived, (field.name, was, now)
     assert all(records[key].quality is fact.quality for key, fact in before.items() if isinstance(fact, Call))
