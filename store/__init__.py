@@ -4,14 +4,14 @@ from types import TracebackType
 from typing import Self
 
 from store.engine import Database, make_file, parse_url
-from store.errors import StoreError
+from store.errors import StoreAway, StoreError
 from store.migrations import upgrade
 from store.people import People
 from store.queries import Queries
-from store.transact import transactor
+from store.transact import Gate, transactor
 from store.writer import Trouble, Writer
 
-__all__ = ["Store", "StoreError", "open_store"]
+__all__ = ["Store", "StoreAway", "StoreError", "open_store", "unopened"]
 
 
 class Store:
@@ -21,9 +21,26 @@ class Store:
         self._database = database
         self.url = database.url.render_as_string(hide_password=True)
         self.engine = database.writing
-        self.writer = Writer(transactor(database), database.url, on_trouble=on_trouble)
+        self._gate = Gate(transactor(database))
+        self.writer = Writer(self._gate, database.url, on_trouble=on_trouble)
         self.queries = Queries(database)
         self.people = People(database)
+
+    async def migrate(self) -> None:
+        """Bring the database to the newest schema; then it can be read.
+
+        Raises:
+            StoreAway: it cannot be reached or takes nothing at the moment. StoreError: it can never be used as it is.
+        """
+        await upgrade(self._database.url)
+
+    def let_write(self) -> None:
+        """From now on the writer writes; whatever must be read as it was is read before."""
+        self._gate.open()
+
+    def keep_waiting(self, why: StoreError) -> None:
+        """The database cannot be used yet: what the writer is given waits, and its trouble says why."""
+        self._gate.shut(why)
 
     async def close(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a shutdown has one deadline
         """Write what waits and close every connection.
@@ -58,4 +75,17 @@ async def open_store(url: str, *, on_trouble: Trouble | None = None) -> Store:
     parsed = parse_url(url)
     make_file(parsed)
     await upgrade(parsed)
-    return Store(Database(parsed), on_trouble=on_trouble)
+    store = Store(Database(parsed), on_trouble=on_trouble)
+    store.let_write()
+    return store
+
+
+def unopened(url: str) -> Store:
+    """A store whose database need not be there yet: `migrate` it, read what is needed, then `let_write`.
+
+    Raises:
+        StoreError: the URL is none, or the file cannot be made.
+    """
+    parsed = parse_url(url)
+    make_file(parsed)
+    return Store(Database(parsed))

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from store.errors import StoreError
+from store.errors import StoreAway, StoreError
 from store.wide import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -140,11 +140,39 @@ def make_file(url: URL) -> None:
 
 
 def translated(error: BaseException, url: URL) -> StoreError:
-    """A library's error in our words; the URL is shown without its password."""
+    """A library's error in our words (ours as it is); the URL is shown without its password."""
+    if isinstance(error, StoreError):
+        return error
     reason = str(error.orig) if isinstance(error, StatementError) else str(error)
     reason = re.sub(r"^<class '[^']*'>: ", "", reason)  # asyncpg's, through SQLAlchemy
     where = url.render_as_string(hide_password=True)
-    return StoreError(f"database {where}: {reason or type(error).__name__}; {_cure(reason)}")
+    kind = StoreAway if is_passing(error) else StoreError
+    return kind(f"database {where}: {reason or type(error).__name__}; {_cure(reason)}")
+
+
+_PASSING_CLASSES = (
+    "08",
+    "40",
+    "53",
+    "55",
+    "57",
+    "58",
+)  # SQLSTATE: connection, rollback, resources, in use, operator, system
+_READ_ONLY = "25006"  # a standby that has not been promoted yet
+_PASSING_SQLITE = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether trying again later can help although nobody changes anything about the configuration or the data."""
+    cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return str(state)[:2] in _PASSING_CLASSES or str(state) == _READ_ONLY
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(cause, OSError | TimeoutError) and not isinstance(cause, PermissionError)
 
 
 DATABASE_ERRORS = (SQLAlchemyError, OSError, TimeoutError)

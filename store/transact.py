@@ -113,6 +113,36 @@ class EngineTransactor:
         """Nothing: the pool is closed by whoever made it."""
 
 
+class Gate:
+    """Before a transactor: lets nothing through until the database was opened, so that what was there is read first."""
+
+    def __init__(self, inner: Transactor) -> None:
+        self._inner = inner
+        self._why: Exception | None = None
+        self._decided = asyncio.Event()
+
+    async def write(self, facts: Iterable[Fact], *, only_absent: bool) -> None:
+        """See `Transactor.write`; waits while nothing is decided, and fails while the gate is shut."""
+        await self._decided.wait()
+        if self._why is not None:
+            raise self._why
+        await self._inner.write(facts, only_absent=only_absent)
+
+    def shut(self, why: Exception) -> None:
+        """Every write fails so, until the gate is opened."""
+        self._why = why
+        self._decided.set()
+
+    def open(self) -> None:
+        """Let everything through from now on."""
+        self._why = None
+        self._decided.set()
+
+    async def close(self) -> None:
+        """See `Transactor.close`."""
+        await self._inner.close()
+
+
 _REFUSED_CLASSES = ("22", "23")  # SQLSTATE: data exception, integrity constraint violation
 _REFUSALS = (sqlite3.DataError, sqlite3.IntegrityError, DataError, IntegrityError)
 _MISUSES = (sqlite3.InterfaceError, sqlite3.ProgrammingError, InterfaceError, ProgrammingError)

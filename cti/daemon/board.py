@@ -47,6 +47,9 @@ class Board:
         known = {"", *pbxs}
         for fault in faults:
             which = (fault.pbx, fault.kind)
+            known_as = self._open.get(which)
+            if known_as is not None and known_as.fault.id == fault.id:
+                continue  # our own, that goes on
             if fault.kind in BY_HAND:
                 self.by_hand[fault.id] = fault
             elif fault.pbx not in known or fault.kind in _MOMENTARY or which in self._open:

@@ -137,10 +137,14 @@ class Bookkeeper:
 
     # -- what happens
 
-    async def restore(self) -> None:
-        """Take up what an earlier process left; call it before events arrive. Raises StoreError."""
+    async def restore(self, seen: tuple[float, float] | None = None) -> None:
+        """Take up what an earlier process left; call it before events arrive. Raises StoreError.
+
+        Args:
+            seen: what the store's `seen_between` said before this process put anything there, if that is known.
+        """
         self._gaps = {gap.id: gap for gap in await self._records.open_gaps(self._pbx)}
-        seen = await self._records.seen_between(self._pbx)
+        seen = seen or await self._records.seen_between(self._pbx)
         if seen is not None:
             self._first_seen, self._last_seen = seen
 

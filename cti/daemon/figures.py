@@ -80,8 +80,8 @@ def health_of(service: "Service") -> Health:
 
 def _store_check(service: "Service") -> Check:
     stats = service.store.writer.stats
-    detail = f"{stats.last_error}; {stats.queued} facts wait" if stats.in_trouble else ""
-    return Check("database", not stats.in_trouble, detail)
+    why = stats.last_error if stats.in_trouble else service.takeup.why
+    return Check("database", not why, f"{why}; {stats.queued} facts wait" if why else "")
 
 
 def _spool_check(service: "Service") -> Check:

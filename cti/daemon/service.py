@@ -21,7 +21,7 @@ from config.settings import Settings
 from cti.core.commands import Command
 from cti.core.core import Core
 from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
-from cti.core.facts import CommandRecord, Delivery, Fact, Fault, FaultKind
+from cti.core.facts import Delivery, Fact, Fault, FaultKind
 from cti.core.faults import told
 from cti.core.reconcile import Report
 from cti.core.rules import AwayRule, Rules
@@ -33,12 +33,13 @@ from cti.daemon.bookkeeper import Bookkeeper
 from cti.daemon.books import Books
 from cti.daemon.clock import WallClock
 from cti.daemon.figures import Progress, health_of, sources
+from cti.daemon.former import Former, FormerRoom
 from cti.daemon.garbage import collect_rarely
 from cti.daemon.heartbeat import Heartbeat
 from cti.daemon.http import listen, server
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.inbox import Inbox
-from cti.daemon.ledger import Ledger, newest, overlaid
+from cti.daemon.ledger import Ledger
 from cti.daemon.live import Live
 from cti.daemon.notify import Notifier, Webhook
 from cti.daemon.pending import PendingMarks
@@ -48,10 +49,11 @@ from cti.daemon.reload import Reloader
 from cti.daemon.reports import Reports
 from cti.daemon.spool import Spool
 from cti.daemon.systemd import ServiceManager
+from cti.daemon.takeup import TakeUp
 from metrics.record import Metrics
 from routing.model import Roster
 from routing.roster import Duty, resolve
-from store import Store, StoreError, open_store
+from store import Store, StoreError, unopened
 
 _PUBLISHER_LATE = 30.0  # seconds after the start; then a publisher that cannot log in is a fault
 _FULL = re.compile(r"\bis full\b|No space left")  # SQLite's and PostgreSQL's words for it
@@ -151,12 +153,12 @@ class Room:
     def _alive(self, uniqueid: str) -> bool | None:
         return uniqueid in self.core.calls.legs if self.pbx.status.up else None
 
-    async def restore(self, store: Store, spooled: Sequence[Fact]) -> None:
-        """Take up the open business of an earlier process, as the database has it or the spool knows it better."""
-        self.core.restore(overlaid(await store.queries.open_memory(self.name), self.name, spooled))
-        asked = [fact for fact in spooled if isinstance(fact, CommandRecord) and fact.pbx == self.name]
-        self.actor.restore(newest(await store.queries.open_commands(self.name), asked))
-        await self.books.restore()
+    async def restore(self, former: FormerRoom, *, books: bool) -> None:
+        """Take up the open business of an earlier process; `books` when the store can be read for its gaps too."""
+        self.core.restore(former.memory)
+        self.actor.restore(former.commands)
+        if books:
+            await self.books.restore(former.seen)
 
     def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Run everything of this PBX; returns the tasks in the order in which they are to be ended."""
@@ -228,7 +230,10 @@ class Service:
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._reloader = reloader
         self.rooms = {name: Room(self, name) for name in settings.pbx}
-        store.writer.on_trouble = self._database_trouble
+        self.takeup = TakeUp(self)
+        self._group: asyncio.TaskGroup | None = None
+        self._running: dict[str, list[asyncio.Task[None]]] = {}
+        store.writer.on_trouble = self.database_trouble
 
     async def roster(self) -> Roster:
         """The roster as the database has it; names go to the cores on the way."""
@@ -278,7 +283,8 @@ class Service:
     def _delivered(self, delivery: Delivery) -> None:
         self.ledger.put([delivery])
 
-    def _database_trouble(self, began: bool, detail: str) -> None:
+    def database_trouble(self, began: bool, detail: str) -> None:
+        """The database takes nothing, or does again: a fault with begin and end."""
         if began:
             full = _FULL.search(detail) is not None
             self.board.begin(FaultKind.DISK if full else FaultKind.DATABASE, "database", detail)
@@ -343,7 +349,8 @@ class Service:
         """
         spooled = await self.spool.open()
         try:
-            await self._restore(spooled)
+            await self.takeup.begin(spooled)
+            self._former_death()
             self.notifier.start()
             http = await listen.start(server.make_app(self.http_deps()), self.settings.http)
             try:
@@ -355,18 +362,36 @@ class Service:
             await self.spool.close()
             raise
 
-    async def _restore(self, spooled: Sequence[Fact]) -> None:
-        self.store.writer.put(spooled)
-        await self.roster()
-        reported = [fact for fact in spooled if isinstance(fact, Fault)]
-        faults = newest(await self.store.queries.open_faults(), reported)
-        await self._tell_again(faults)
-        self.board.restore(faults, self.rooms)
+    def _former_death(self) -> None:
         died_at = self.heartbeat.former()
         if died_at is not None:
             self.board.past(FaultKind.DAEMON, died_at, "the daemon ended without being asked to")
+
+    async def restore(self, former: Former, *, books: bool) -> None:
+        """Take up what was open; `books` when the store can be read. Raises StoreError."""
+        for name, room in self.rooms.items():
+            await room.restore(former.rooms[name], books=books)
+        if books:
+            await self._tell_again(former.faults)
+        self.board.restore(former.faults, self.rooms)
+
+    def fresh_rooms(self) -> None:
+        """Rooms that know nothing take the place of those there are, which must not be running."""
+        for name in self.rooms:
+            self.rooms[name] = Room(self, name)
+
+    def start_rooms(self) -> None:
+        """Run every room."""
+        assert self._group is not None, "the service runs"  # noqa: S101 - ours
+        self._running = {name: room.start(self._group) for name, room in self.rooms.items()}
+
+    async def halt_rooms(self) -> None:
+        """End every room in order, and deal with what had arrived."""
+        running, self._running = self._running, {}
+        for of_room in running.values():
+            await _end(of_room)
         for room in self.rooms.values():
-            await room.restore(self.store, spooled)
+            await room.drain()
 
     async def _tell_again(self, faults: Sequence[Fault]) -> None:
         """Faults whose begin nobody was told of, because the earlier process died first."""
@@ -379,7 +404,9 @@ class Service:
 
     async def _run_rooms(self) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = {name: room.start(group) for name, room in self.rooms.items()}
+            self._group = group
+            self.start_rooms()
+            taking_up = group.create_task(self.takeup.later(), name="take-up")
             beside = [
                 group.create_task(part, name=name)
                 for name, part in (
@@ -396,12 +423,10 @@ class Service:
             await self._stop.wait()
             log.info("stopping")
             self.manager.stopping()
+            await _end([taking_up])
             for task in beside:
                 task.cancel()
-            for of_room in tasks.values():
-                await _end(of_room)
-        for room in self.rooms.values():
-            await room.drain()
+            await self.halt_rooms()
         self.heartbeat.end()
 
     async def _settle_faults(self) -> None:
@@ -454,7 +479,7 @@ def run(settings: Settings, config_path: Path) -> int:
 
 
 async def _run(settings: Settings, config_path: Path) -> int:
-    store = await open_store(settings.database.full_url)
+    store = unopened(settings.database.full_url)
     service = Service(settings, store, Reloader(config_path))
     loop = asyncio.get_running_loop()
     for ending in (signal.SIGTERM, signal.SIGINT):

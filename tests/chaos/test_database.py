@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.conftest import Site, epoch
-from tests.chaos.traffic import Traffic, faults, judge, now, resident
+from tests.chaos.traffic import Blind, Traffic, faults, judge, now, resident
 from tests.demo.floor import AGENTS
 from tests.rig import Rig
 
@@ -135,5 +135,43 @@ async def test_a_full_disk_delays_records_and_loses_none(site: Site) -> None:
         assert min(epoch(row["began_at"]) for row in rows) <= began + LAG
         assert all(ended - 1 <= epoch(row["ended_at"]) <= ended + 2 * LAG for row in rows), rows
     verdict = await judge(rig, site.lab.pbx, traffic, since)
+    assert verdict.breaches == [], verdict
+    print(verdict)
+
+
+async def test_a_daemon_that_starts_while_the_database_is_away_loses_nothing(site: Site) -> None:
+    """A3, B3: ended in mid-traffic and started again beside a held database: calls of before, between and after are there."""
+    rig = await site.rig()
+    async with rig:
+        await rig.logged("published")
+        await site.open()
+        since = now()
+        async with Traffic(site.phones, seed=SEED + 2, rate=2.5) as traffic:
+            await traffic.placed(5)
+            ended = now()
+            await rig.stop()
+            with locked(rig.database):
+                await traffic.placed(2)
+                mark = len(rig.lines)
+                await rig.start(ready=False)
+                await rig.logged("link_up", since=mark, role="reader")
+                up = now()
+                await site.phones.pause(AGENTS["2006"][1], "1")
+                assert await _red(rig)
+                await traffic.placed(5)
+                released = now()
+            await rig.logged("taken_up", since=mark)
+            taken_up = now()
+            await rig.eventually(lambda: _green(rig))
+            await traffic.placed(3)
+        await rig.eventually(lambda: _one_incident(rig))
+        await site.settled(rig)
+        rows = await faults(rig, "database")
+        assert len(rows) == 1, rows
+        assert ended <= epoch(rows[0]["began_at"]) <= up
+        assert released - 0.1 <= epoch(rows[0]["ended_at"]) <= released + LAG
+        assert await site.queues_of("2006") == []
+    blind = Blind([(ended, up), (released, taken_up + 1)])
+    verdict = await judge(rig, site.lab.pbx, traffic, since, blind)
     assert verdict.breaches == [], verdict
     print(verdict)

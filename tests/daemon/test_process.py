@@ -14,7 +14,7 @@ import pytest
 
 from cti.daemon.embedded import EmbeddedPbx
 from store import open_store
-from tests.rig import Rig
+from tests.rig import Rig, RigError
 
 
 @pytest.fixture
@@ -96,3 +96,55 @@ async def test_a_report_survives_a_death_while_the_database_is_away(tmp_path: Pa
         assert kept is not None
         assert kept.ended_at is not None
     assert not list((rig.directory / "var" / "spool").glob("*.jsonl"))
+
+
+async def _report(rig: Rig, detail: str) -> str:
+    sent = {"kind": "phone", "detail": detail}
+    async with rig.session.post("/api/v1/faults", json=sent) as answer:
+        assert answer.status == 201
+        return str((await answer.json())["id"])
+
+
+async def test_a_start_while_the_database_is_away_is_a_start(tmp_path: Path, pbx: EmbeddedPbx) -> None:
+    """A3: it listens, is not ready and says why, takes reports; begin and end are on record, and so is what was before."""
+    rig = Rig(tmp_path / "cti", pbx.port)
+    async with rig:
+        before = await _report(rig, "before")
+    with contextlib.closing(sqlite3.connect(rig.database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        mark = len(rig.lines)
+        await rig.start(ready=False)
+        await rig.logged("database_away", since=mark)
+        await rig.logged("link_up", since=mark, role="reader")
+        async with rig.session.get("/readyz") as answer:
+            checks = {check["name"]: check for check in (await answer.json())["checks"]}
+            assert (answer.status, checks["database"]["ok"]) == (503, False)
+        assert "another program holds the database" in checks["database"]["detail"]
+        async with rig.session.get("/healthz") as answer:
+            assert answer.status == 200
+        meanwhile = await _report(rig, "meanwhile")
+        other.execute("ROLLBACK")
+    await rig.logged("taken_up", since=mark)
+
+    async def ready() -> bool:
+        async with rig.session.get("/readyz") as answer:
+            return bool(answer.status == 200)
+
+    await rig.eventually(ready)
+    rows = {row["id"]: row for row in await rig.items("/api/v1/faults")}
+    assert [rows[one]["ended_at"] for one in (before, meanwhile)] == [None, None]
+    away = [row for row in rows.values() if row["kind"] == "database"]
+    assert len(away) == 1
+    assert away[0]["ended_at"] > away[0]["began_at"]
+    assert (await rig.cti("fault", "close", before)).strip() == before
+    assert await rig.stop() == 0
+    assert not list((rig.directory / "var" / "spool").glob("*.jsonl"))
+
+
+async def test_a_database_that_can_never_be_used_ends_the_start(tmp_path: Path, pbx: EmbeddedPbx) -> None:
+    """What waiting cannot mend is refused at once, with the cure."""
+    rig = Rig(tmp_path / "cti", pbx.port)
+    rig.database.parent.mkdir(parents=True)
+    rig.database.write_bytes(b"a letter to my aunt, which is no database" * 100)
+    with pytest.raises(RigError, match="move it away, or name another file"):
+        await rig.cti("run")
