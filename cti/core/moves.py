@@ -48,7 +48,7 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     part = _begin(calls, leg, "half_finished" if waits else "attended", e)
     if not waits:
         part.result = "answered"
-    _wait_on(calls, e.second, e.whom)
+    _wait_on(calls, e.second, e.whom, e.at)
 
 
 def _known(leg: LegPart, e: ev.BlindTransferred | ev.AttendedTransferred) -> bool:
@@ -66,8 +66,8 @@ def _met(calls: "Calls", e: ev.AttendedTransferred) -> LegPart | None:
 def picked_up(calls: "Calls", e: ev.PickedUp) -> None:
     """Somebody takes a ringing call: from now on theirs is the phone that was rung, and that answered."""
     leg, rung = calls.legs.get(e.uniqueid), calls.legs.get(e.target)
-    if leg is None or rung is None:
-        return
+    if leg is None or rung is None or (leg.picked and leg.call is rung.call):
+        return  # the latter: told twice
     calls.show(calls.join(leg.call, rung.call))
     leg.agent = calls.agents.agent_of(leg.device)
     leg.dialed = leg.picked = True
@@ -107,11 +107,13 @@ def _begin(
     return part
 
 
-def _wait_on(calls: "Calls", second: str, whom: str) -> None:
+def _wait_on(calls: "Calls", second: str, whom: str, at: float) -> None:
     """Who was handed on takes the place of the channel that waited in the queue (a masquerade, which tells nothing)."""
     waiting, heir = calls.legs.get(second), calls.legs.get(whom)
     if waiting is None or heir is None or waiting.stay is None or waiting is heir:
         return
+    # What is still undecided about an earlier wait of the heir (its AgentConnect was lost) is decided now or never.
+    calls.decide_stay(heir, "", at, last_word=True, lives_on=True)
     stay, waiting.stay = waiting.stay, None
     stay.uniqueid = heir.uniqueid
     heir.stay = stay
