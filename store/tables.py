@@ -201,6 +201,7 @@ recordings = _table(
     _text("file"),
     _instant("started_at"),
     _instant("stopped_at", null=True),
+    Column("paused", Float(53), nullable=False, server_default="0"),
 )
 Index(None, recordings.c.call_id)
 

@@ -43,6 +43,8 @@ def restore(calls: Calls, memory: Memory) -> None:
             calls.legs[leg.uniqueid] = leg
             if leg.channel.startswith("Local/"):
                 calls.pair_by_name(leg)
+        elif leg.channel.startswith("Local/"):
+            leg.relays = _led_on(leg)
     for talk in memory.talks:
         party = legs.get(talk.id.rsplit("/", 1)[0])
         if party is not None:
@@ -138,7 +140,7 @@ def _transfer(leg: LegPart, fact: facts.Transfer) -> None:
 def _recording(leg: LegPart, fact: facts.Recording) -> None:
     leg.recordings_made += 1
     part = RecordingPart(leg, fact.file, fact.started_at)
-    part.id, part.stopped_at = fact.id, fact.stopped_at
+    part.id, part.stopped_at, part.paused = fact.id, fact.stopped_at, fact.paused
     leg.call.recordings.append(part)
     if fact.stopped_at is None:
         leg.recordings.append(part)
@@ -192,6 +194,8 @@ def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
     leg.call.attached = True
     leg.dialed = channel.application in _DIALLED
     leg.own_line = channel.application == "AgentLogin"
+    if leg.dialed and leg.device in calls.rules.trunks and channel.linkedid == channel.uniqueid:
+        calls.called_from_here(leg)
     if leg.dialed and channel.state == _UP:
         leg.answered_at = at
 
@@ -221,7 +225,11 @@ def _relays(leg: LegPart) -> bool:
     """Whether a Local half must have led on to a phone that was rung after it; who dialled whom is not listed."""
     if not leg.channel.startswith("Local/") or leg.uniqueid == leg.call.origin:
         return False
-    return leg.pair is None or any(
+    return leg.pair is None or _led_on(leg)
+
+
+def _led_on(leg: LegPart) -> bool:
+    return any(
         other.dialed
         and not other.channel.startswith("Local/")
         and other.started_at >= leg.started_at - _SAME_START

@@ -212,12 +212,12 @@ class Calls:
             return  # a leg that never talked ends itself, not the call
         lingered = by_origin and e.at - call.hangup_asked_at > _LINGER
         if call.ended_by is None or lingered:
-            call.ended_by = self._side(call, by_origin=by_origin)
+            call.ended_by = self._side(call, leg, by_origin=by_origin)
             call.hangup_asked_at = e.at
 
-    @staticmethod
-    def _side(call: CallPart, *, by_origin: bool) -> EndedBy:
-        outbound = call.direction is Direction.OUTBOUND
+    def _side(self, call: CallPart, leg: LegPart, *, by_origin: bool) -> EndedBy:
+        theirs_first = by_origin and leg.device in self.rules.trunks  # a program called them
+        outbound = call.direction is Direction.OUTBOUND and not theirs_first
         return EndedBy.CALLER if by_origin != outbound else EndedBy.AGENT
 
     def _hung_up(self, e: ev.ChannelHungUp) -> None:
@@ -339,6 +339,8 @@ class Calls:
             self.show(call)
             if leg.device in self.rules.trunks:
                 self._goes_out(call)
+        elif leg.device in self.rules.trunks and leg.uniqueid == leg.call.origin:
+            self.called_from_here(leg)
         if leg.agent is not None and leg.attempt is None and not self.rings_already(leg):
             self.begin_attempt(leg, None, e.at)
         self.touch(leg)
@@ -349,6 +351,13 @@ class Calls:
         if call.direction is Direction.INTERNAL or made_here:
             call.direction = Direction.OUTBOUND
             self.touch(call)
+
+    @staticmethod
+    def called_from_here(leg: LegPart) -> None:
+        """A program calls somebody outside (Originate), and gives them to somebody here afterwards."""
+        leg.call.direction = Direction.OUTBOUND
+        if leg.number != leg.device.partition("/")[2]:  # the books know the trunk alone
+            leg.call.dialed_number = leg.number
 
     @staticmethod
     def _dialled_again(leg: LegPart) -> None:
@@ -718,9 +727,15 @@ class Calls:
         if leg is not None:
             self._stop_recordings(leg, e.at)
 
+    def _recording_muted(self, e: ev.RecordingMuted) -> None:
+        leg = self.legs.get(e.uniqueid)
+        for recording in leg.recordings if leg is not None else ():
+            recording.mute(e.direction, e.at, muted=e.muted)
+            self.touch(recording)
+
     def _stop_recordings(self, leg: LegPart, at: float) -> None:
         for recording in leg.recordings:
-            recording.stopped_at = at
+            recording.stop(at)
             self.touch(recording)
         leg.recordings.clear()
 
@@ -749,6 +764,7 @@ class Calls:
         ev.PickedUp: moves.picked_up,
         ev.RecordingBegan: _recording_began,
         ev.RecordingEnded: _recording_ended,
+        ev.RecordingMuted: _recording_muted,
         ev.LocalBridged: _local_bridged,
         ev.LocalOptimized: _local_optimized,
         ev.HoldBegan: _hold_began,

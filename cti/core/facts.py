@@ -309,6 +309,7 @@ class Recording:
     file: str  # as the PBX names it
     started_at: float
     stopped_at: float | None = None
+    paused: float = 0.0  # seconds inside in which neither side was recorded
 
     @property
     def key(self) -> FactKey:

@@ -17,6 +17,7 @@ from cti.core.facts import (
     StayOutcome,
 )
 
+_SIDES = frozenset({"read", "write"})  # of a recorded channel
 PENDING = "pending"
 """The result of a transfer that has not led to anybody yet."""
 
@@ -409,7 +410,7 @@ class TransferPart:
 class RecordingPart:
     """One file."""
 
-    __slots__ = ("call", "file", "id", "started_at", "stopped_at")
+    __slots__ = ("call", "file", "id", "muted", "muted_since", "paused", "started_at", "stopped_at")
 
     def __init__(self, leg: LegPart, file: str, started_at: float) -> None:
         self.call = leg.call
@@ -417,11 +418,29 @@ class RecordingPart:
         self.file = file
         self.started_at = started_at
         self.stopped_at: float | None = None
+        self.paused = 0.0
+        self.muted: set[str] = set()  # read, write
+        self.muted_since = 0.0  # when both were
+
+    def mute(self, direction: str, at: float, *, muted: bool) -> None:
+        """One side (or both) is silence in the file from now on, or is not; a pause is when both are."""
+        paused = self.muted >= _SIDES
+        sides = _SIDES if direction == "both" else {direction} & _SIDES
+        self.muted = self.muted | sides if muted else self.muted - sides
+        if self.muted >= _SIDES and not paused:
+            self.muted_since = at
+        elif paused and not self.muted >= _SIDES:
+            self.paused += max(0.0, at - self.muted_since)
+
+    def stop(self, at: float) -> None:
+        """The file is closed, and an open pause with it."""
+        self.mute("both", at, muted=False)
+        self.stopped_at = at
 
     def fact(self) -> facts.Recording:
         """The recording as it stands."""
         return facts.Recording(
-            self.id, self.call.id, self.call.pbx, self.file, self.started_at, self.stopped_at
+            self.id, self.call.id, self.call.pbx, self.file, self.started_at, self.stopped_at, self.paused
         )
 
 

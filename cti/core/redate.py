@@ -7,7 +7,16 @@ they hold an instant.
 import math
 
 from cti.core.calls import Calls
-from cti.core.parts import AttemptPart, CallPart, LegPart, Part, StayPart, TalkPart
+from cti.core.parts import (
+    AttemptPart,
+    CallPart,
+    LegPart,
+    Part,
+    RecordingPart,
+    StayPart,
+    TalkPart,
+    TransferPart,
+)
 
 _INSTANTS: dict[type, tuple[str, ...]] = {
     CallPart: ("started_at", "answered_at", "ended_at", "hangup_asked_at"),
@@ -15,6 +24,8 @@ _INSTANTS: dict[type, tuple[str, ...]] = {
     StayPart: ("joined_at", "answered_at", "left_at", "unseen_until"),
     AttemptPart: ("started_at", "ended_at", "over_at", "state_since"),
     TalkPart: ("started_at", "ended_at", "held_since"),
+    TransferPart: ("at",),
+    RecordingPart: ("started_at", "stopped_at", "muted_since"),
 }
 
 
@@ -22,6 +33,7 @@ def redate(calls: Calls, seconds: float) -> None:
     """Move every living call with all its parts by so many seconds; they are told again."""
     for call in calls.calls.values():
         parts: list[Part] = [call, *call.legs, *call.stays, *call.attempts, *call.talks]
+        parts += [*call.transfers, *call.recordings]
         for part in parts:
             for name in _INSTANTS[type(part)]:
                 at = getattr(part, name)

@@ -308,7 +308,8 @@ class _Teller:
             self._add(place, 1, ev.DialEnded(row.at, source.channel, row.uniqueid, status, ""))
         elif self._is_originated(row.uniqueid) and "ANSWER" not in events and cause in _STATUS_BY_CAUSE:
             self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, _STATUS_BY_CAUSE[cause], ""))
-        self._add(place, 5, ev.ChannelHungUp(row.at, row.uniqueid, cause, ""))
+        mailbox = any(one.app == "VoiceMail" for one in self.channels[row.uniqueid])
+        self._add(place, 5, ev.ChannelHungUp(row.at, row.uniqueid, cause, "", mailbox))
 
     def _dial_status(self, row: CelRow, cause: int, source: _App) -> str:
         """DIALSTATUS of a ringing that was not answered."""

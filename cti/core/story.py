@@ -61,6 +61,10 @@ class Story:
     actors: tuple[str, ...] = ()
 
 
+def _paused(recording: Recording) -> str:
+    return f", paused for {recording.paused:.1f} s" if recording.paused else ""
+
+
 def source_of(part: Any, name: str, gaps: Iterable[float] = ()) -> str:
     """Where a field of a fact came from; `gaps` are ends of gaps: instants at which somebody looked."""
     named = dict(one.split(":", 1) for one in part.sources)
@@ -116,7 +120,7 @@ class _Teller:
                     recording.started_at,
                     "hold",
                     "pbx",
-                    f"records to {recording.file}",
+                    f"records to {recording.file}{_paused(recording)}",
                     "seen",
                     "MixMonitorStart",
                 )

@@ -29,8 +29,11 @@ _NEVER = {"hold"}  # no book of Asterisk knows about hold
 
 EXPLAINED: Mapping[str, tuple[str, set[str]]] = {
     "agent_pool": ("the agent's own line has no sign of who ended it", {"call.ended_by"}),
+    "attended_impossible": ("CEL does not tell of a transfer that the PBX refused", {"transfer"}),
     "attended_three_way": ("CEL does not name who is swapped out of a bridge", {"talk.started_at"}),
     "attended_to_a_busy_phone": ("a consultation that failed and was never told live", {"call"}),
+    "dialler_calls_a_customer": ("CEL does not name the number a program dialled", {"call.dialed_number", "leg.number"}),
+    "dialler_gives_no_number": ("likewise", {"call.dialed_number", "leg.number"}),
     "direct_unreachable": ("DIALSTATUS is concluded from the cause", {"leg.dial_status"}),
     "half_finished_and_recalled": (
         "CEL says the same of a transfer to a ringing phone and of one to a phone that was answered",
@@ -62,8 +65,6 @@ EXPLAINED: Mapping[str, tuple[str, set[str]]] = {
         {"queue_stay", "queue_stay.outcome"},
     ),
     "redirected_while_waiting": ("app_queue only sees that the caller is gone", {"queue_stay.outcome"}),
-    "voicemail_after_a_queue": ("VoiceMail is not among the applications CEL notes", {"call.disposition"}),
-    "voicemail_after_no_answer": ("VoiceMail is not among the applications CEL notes", {"call.disposition"}),
 }  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def _record(session: Session, run: Run, call: Call) -> Record:
             for t in sorted(parts(Transfer), key=lambda t: t.at)
         ],
         [
-            Taped(r.file, (r.stopped_at or 0.0) - r.started_at)
+            Taped(r.file, (r.stopped_at or 0.0) - r.started_at, r.paused)
             for r in sorted(parts(Recording), key=lambda r: r.started_at)
         ],
         run.role(call.caller_number),
@@ -222,7 +222,7 @@ def _near(is_: float | None, must: float | None, close: float) -> bool:
 
 def _same_tapes(is_: Sequence[Taped], must: Sequence[Taped], close: float) -> bool:
     return len(is_) == len(must) and all(
-        a.file.endswith(b.file) and abs(a.seconds - b.seconds) <= close
+        a.file.endswith(b.file) and _near(a.seconds, b.seconds, close) and _near(a.paused, b.paused, close)
         for a, b in zip(is_, must, strict=True)
     )
 

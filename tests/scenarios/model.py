@@ -58,10 +58,11 @@ class Moved:
 
 @dataclass(frozen=True)
 class Taped:
-    """One recording: how its file's name ends, and how long it ran."""
+    """One recording: how its file's name ends, how long it ran, and how long of that it was paused."""
 
     file: str
     seconds: float
+    paused: float = 0.0
 
 
 @dataclass(frozen=True)

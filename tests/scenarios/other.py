@@ -47,6 +47,34 @@ async def hold_by_the_customer(s: Stage) -> None:
     await call.hangs_up()
 
 
+@scenario("other", annas(Talked("anna", 2.4, hold=1.2, queue="sales")), queues=SALES, numbers=LINE)
+async def hold_by_both(s: Stage) -> None:
+    """Agent and customer put each other on hold; it is one hold, from the first press to the last letting go."""
+    _, line, call = await with_anna(s)
+    await line.holds()
+    await s.passes(0.4)
+    await call.holds()
+    await s.passes(0.4)
+    await line.resumes()
+    await s.passes(0.4)
+    await call.resumes()
+    await s.passes(0.4)
+    await call.hangs_up()
+
+
+@scenario(
+    "other",
+    Record(IN, Disposition.LEFT_MENU, CALLER),
+    numbers={"music": ["Answer()", "MusicOnHold(default,20)", "Hangup()"]},
+)
+async def music_without_a_queue(s: Stage) -> None:
+    """The dialplan plays music on hold, no queue behind it, until the customer hangs up: nobody was ever there."""
+    call = await s.customer("music")
+    await call.answered()
+    await s.passes(0.6)
+    await call.hangs_up()
+
+
 @scenario("other", annas(Talked("anna", 1.6, hold=0.8, queue="sales")), queues=SALES, numbers=LINE)
 async def hold_until_the_caller_gives_up(s: Stage) -> None:
     """The customer hangs up on hold: the hold ends with the talk."""

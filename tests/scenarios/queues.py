@@ -1,5 +1,7 @@
 """Calls through queues: every way in which a caller leaves one, and every kind of member."""
 
+import asyncio
+
 from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, StayOutcome
 from tests.scenarios.model import Record, Rung, Stay, Talked, scenario
 from tests.scenarios.stage import Stage
@@ -204,6 +206,53 @@ async def queue_ringall(s: Stage) -> None:
     await ben.picks_up()
     await s.passes(1.0)
     await call.hangs_up()
+
+
+@scenario(
+    "queue",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        [Stay("sales", StayOutcome.ANSWERED, "first")],
+        [Rung("first", ANSWERED, "sales"), Rung("late", CANCELLED, "sales")],
+        [Talked("first", 1.0, queue="sales")],
+    ),
+    queues={"sales": {"strategy": "ringall"}},
+    numbers=LINE,
+)
+async def queue_ringall_race(s: Stage) -> None:
+    """Two agents pick up at the same moment; one gets the call, and the other's phone stops."""
+    desks = [await s.agent(role, "sales") for role in ("first", "late")]
+    call = await s.customer("line")
+    lines = [await desk.rings() for desk in desks]
+    await asyncio.gather(*(line.sends("answer") for line in lines))
+    connected = await s.saw("AgentConnect")
+    if connected["MemberName"] == s.cast["late"]:
+        s.cast |= {"first": s.cast["late"], "late": s.cast["first"]}
+    await s.passes(1.0)
+    await call.hangs_up()
+
+
+@scenario(
+    "queue",
+    taken(CALLER, 2.3),
+    taken(CALLER, 0.8),
+    queues={"sales": {"extra": {"ringinuse": "yes"}}},
+    numbers=LINE,
+)
+async def queue_second_call(s: Stage) -> None:
+    """An agent who talks is offered a second call of the queue (ringinuse) and takes it on the other line."""
+    anna = await s.agent("anna", "sales")
+    first = await s.customer("line", "first")
+    await anna.picks_up()
+    await s.passes(0.5)
+    second = await s.customer("line", "second")
+    await anna.picks_up()
+    await s.passes(0.8)
+    await second.hangs_up()
+    await s.passes(0.5)
+    await first.hangs_up()
 
 
 @scenario(

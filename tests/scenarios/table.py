@@ -14,6 +14,8 @@ _GROUPS = {
     "queue": "Queue calls",
     "transfer": "Transfers",
     "other": "Hold, parking, pickup, conferences, recordings, voicemail, agents on the line",
+    "program": "What programs do to calls",
+    "duty": "After hours",
 }
 
 _HEAD = """# Scenarios
@@ -90,7 +92,8 @@ def _parts(parts: Iterable[Stay | Rung | Talked | Moved | Taped]) -> Iterable[st
             case Moved():
                 yield f"{part.kind} transfer by {part.by} to {part.to}: {part.result}"
             case Taped():
-                yield f"recorded {_seconds(part.seconds)} in {part.file.removeprefix('/')}"
+                paused = f" ({_seconds(part.paused)} paused)" if part.paused else ""
+                yield f"recorded {_seconds(part.seconds)} in {part.file.removeprefix('/')}{paused}"
 
 
 def _seconds(value: float | None) -> str:

@@ -149,6 +149,7 @@ class Recording(Answer):
     file: str
     started_at: Instant
     stopped_at: Instant | None
+    paused: float
 
 
 class CallRecord(Call):
