@@ -240,6 +240,10 @@ class _Planner:
             changes = self._unknown(stored, told, _LEG)
             if self._began_unseen(stored, told):
                 changes["started_at"] = told.started_at
+                if told.dialed and told.number not in {"", stored.number}:
+                    changes["number"] = (
+                        told.number
+                    )  # a list has the number shown, not the one that was dialled
             self._update(stored, changes)
 
     def _stay(self, call_id: str, told: QueueStay) -> None:
@@ -318,7 +322,8 @@ class _Planner:
 
     def _transfer(self, call_id: str, told: Transfer) -> None:
         """Whom one that was seen led to was seen, too; that it led to nobody is a conclusion when something was missed."""
-        stored = next((one for one in self._known.transfers if abs(one.at - told.at) < _TOGETHER), None)
+        of_call = (one for one in self._known.transfers if self._root_of(one.call_id) == call_id)
+        stored = next((one for one in of_call if abs(one.at - told.at) < _TOGETHER), None)
         if stored is None:
             self._add(call_id, told)
             return

@@ -95,7 +95,7 @@ class _Teller:
         self._told: list[tuple[tuple[int, int, int], ev.Event]] = []
         self._places = {id(row): place for place, row in enumerate(self.rows)}
         self._apps = self._read_apps()
-        self._originated = {row.uniqueid for row in self.rows if row.app == "AppDial2"}
+        self._originated = self._read_originated()
         self._diallers: dict[str, _App | None] = {}
         self._stays_on_line: set[str] = set()
         self._picked: set[str] = set()  # rung channels whose call somebody else took
@@ -156,6 +156,8 @@ class _Teller:
             return str(row.extra.get(name, ""))
 
         second, target = said("channel2_uniqueid"), said("transfer_target_channel_uniqueid")
+        if target not in self.channels:  # under load Asterisk does not always name it
+            target = self._other_in(said("bridge2_id"), {row.uniqueid, second})
         met = self.channels.get(target) if second == row.uniqueid else self.channels.get(second)
         reached = any(one.event == "ANSWER" and one.at <= row.at for one in self.channels.get(target, ()))
         event = ev.AttendedTransferred(
@@ -170,6 +172,17 @@ class _Teller:
             done=True,
         )
         self._add(place, -3, event)
+
+    def _other_in(self, bridge: str, known: set[str]) -> str:
+        """Who else has been in this bridge, the last to enter; "" when nobody has."""
+        entered = (
+            row.uniqueid
+            for row in reversed(self.rows)
+            if row.event == "BRIDGE_ENTER"
+            and row.extra.get("bridge_id") == bridge
+            and row.uniqueid not in known
+        )
+        return next(entered, "") if bridge else ""
 
     def _start(self, place: int, row: CelRow) -> None:
         came_in = row.linkedid == row.uniqueid and not row.channel.startswith("Local/")
@@ -262,6 +275,16 @@ class _Teller:
         by_name = [app for app in running if _dial_string(app.data, device)]
         found = by_name or running
         return found[-1] if found else None
+
+    def _read_originated(self) -> set[str]:
+        """Channels that a program or a transfer rang. Now and then they answer before Asterisk has noted their AppDial2."""
+        found = {row.uniqueid for row in self.rows if row.app == "AppDial2"}
+        for uniqueid, (first, *others) in self.channels.items():
+            answer = next((row for row in others if row.event == "ANSWER"), None)
+            outgoing = first.exten == "s" and first.linkedid == uniqueid and not first.channel.endswith(";2")
+            if outgoing and answer is not None and not answer.app:
+                found.add(uniqueid)
+        return found
 
     def _read_apps(self) -> Mapping[str, list[_App]]:
         """Every run of Dial and Queue, by linkedid as their channel's birth had it."""
