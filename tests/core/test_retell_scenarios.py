@@ -1,6 +1,6 @@
 """Every recorded scenario, told again from its books: the records are those of the live stream (B1, B3).
 
-What the books cannot tell is written down here, scenario by scenario, with the reason.
+What the books cannot tell is written down, scenario by scenario, with the reason (tests.scenarios.untold).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +19,7 @@ from cti.core.parsing import parse
 from cti.core.retell import retell
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
+from tests.scenarios.untold import UNTOLD
 
 SCENARIOS = Path(__file__).parents[1] / "recordings" / "scenarios"
 NAMES = sorted(path.name.removesuffix(".ami.gz") for path in SCENARIOS.glob("*.ami.gz"))
@@ -26,46 +27,6 @@ RULES = Rules(trunks=("PJSIP/trunk-a", "PJSIP/trunk-b"))
 KINDS = (Call, Leg, QueueStay, Attempt, Talk, Transfer)
 _CLOSE, _SECOND = 0.1, 1.5  # s
 _NEVER = {"hold"}  # no book of Asterisk knows about hold
-
-EXPLAINED: Mapping[str, tuple[str, set[str]]] = {
-    "agent_pool": ("the agent's own line has no sign of who ended it", {"call.ended_by"}),
-    "attended_impossible": ("CEL does not tell of a transfer that the PBX refused", {"transfer"}),
-    "attended_three_way": ("CEL does not name who is swapped out of a bridge", {"talk.started_at"}),
-    "attended_to_a_busy_phone": ("a consultation that failed and was never told live", {"call"}),
-    "dialler_calls_a_customer": ("CEL does not name the number a program dialled", {"call.dialed_number", "leg.number"}),
-    "dialler_gives_no_number": ("likewise", {"call.dialed_number", "leg.number"}),
-    "direct_unreachable": ("DIALSTATUS is concluded from the cause", {"leg.dial_status"}),
-    "half_finished_and_recalled": (
-        "CEL says the same of a transfer to a ringing phone and of one to a phone that was answered",
-        {"call", "transfer.kind", "transfer.result"},
-    ),
-    "half_finished_by_feature_code": (
-        "likewise; and the target is not named",
-        {"talk", "transfer.kind", "transfer.to"},
-    ),
-    "half_finished_to_a_queue": (
-        "the caller takes the place of the channel that waits (a masquerade), which CEL does not tell",
-        {
-            "attempt.stay_id", "attempt.queue", "queue_stay.answered_at", "queue_stay.left_at", "queue_stay.outcome",
-            "queue_stay.wait", "queue_stay.agent", "queue_stay.book_wait", "queue_stay.book_talk", "talk.queue",
-        },
-    ),
-    "pickup_of_a_queue_call": (
-        "queue_log names the member who was rung",
-        {
-            "call.answered_at", "leg.dial_status", "queue_stay.answered_at", "queue_stay.left_at", "queue_stay.wait",
-            "queue_stay.agent", "talk.queue",
-        },
-    ),
-    "queue_agent_leaves_in_announcement": ("queue_log's whole second", {"queue_stay.left_at"}),
-    "queue_call_back": ("CEL has the connected number of an originated channel", {"call.caller_number", "call.caller_name"}),
-    "queue_caller_hangs_up": ("CEL has no instant of the joining after an announcement", {"queue_stay.joined_at", "queue_stay.wait"}),
-    "queue_thrice_then_abandoned": (
-        "three passes through one queue within three seconds are one run of Queue in CEL",
-        {"queue_stay", "queue_stay.outcome"},
-    ),
-    "redirected_while_waiting": ("app_queue only sees that the caller is gone", {"queue_stay.outcome"}),
-}  # fmt: skip
 
 
 def _parts(events: Iterable[ev.Event]) -> dict[FactKey, Any]:
@@ -131,10 +92,10 @@ def test_the_books_tell_what_the_live_stream_told(name: str) -> None:
     live = _live(name)
     seen = _parts(live)
     differences = _differences(seen, _parts(_retold(name, live, seen)))
-    _, explained = EXPLAINED.get(name, ("", set[str]()))
+    _, explained = UNTOLD.get(name, ("", set[str]()))
     assert {what: lines for what, lines in differences.items() if what not in explained} == {}
 
 
 def test_every_explanation_is_of_a_scenario_that_exists() -> None:
     """The list above does not outlive its scenarios."""
-    assert EXPLAINED.keys() <= set(NAMES)
+    assert UNTOLD.keys() <= set(NAMES)

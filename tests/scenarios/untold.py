@@ -1,0 +1,46 @@
+"""What the PBX's books do not tell of a call that nobody saw, scenario by scenario, and why.
+
+A field is named as the fact's kind and its field (`talk.started_at`); a kind alone is a part that is there or is not.
+"""
+
+from collections.abc import Mapping
+
+UNTOLD: Mapping[str, tuple[str, set[str]]] = {
+    "agent_pool": ("the agent's own line has no sign of who ended it", {"call.ended_by"}),
+    "attended_impossible": ("CEL does not tell of a transfer that the PBX refused", {"transfer"}),
+    "attended_three_way": ("CEL does not name who is swapped out of a bridge", {"talk.started_at"}),
+    "attended_to_a_busy_phone": ("a consultation that failed and was never told live", {"call"}),
+    "dialler_calls_a_customer": ("CEL does not name the number a program dialled", {"call.dialed_number", "leg.number"}),
+    "dialler_gives_no_number": ("likewise", {"call.dialed_number", "leg.number"}),
+    "direct_unreachable": ("DIALSTATUS is concluded from the cause", {"leg.dial_status"}),
+    "half_finished_and_recalled": (
+        "CEL says the same of a transfer to a ringing phone and of one to a phone that was answered",
+        {"call", "transfer.kind", "transfer.result"},
+    ),
+    "half_finished_by_feature_code": (
+        "likewise; and the target is not named",
+        {"talk", "transfer.kind", "transfer.to"},
+    ),
+    "half_finished_to_a_queue": (
+        "the caller takes the place of the channel that waits (a masquerade), which CEL does not tell",
+        {
+            "attempt.stay_id", "attempt.queue", "queue_stay.answered_at", "queue_stay.left_at", "queue_stay.outcome",
+            "queue_stay.wait", "queue_stay.agent", "queue_stay.book_wait", "queue_stay.book_talk", "talk.queue",
+        },
+    ),
+    "pickup_of_a_queue_call": (
+        "queue_log names the member who was rung",
+        {
+            "call.answered_at", "leg.dial_status", "queue_stay.answered_at", "queue_stay.left_at", "queue_stay.wait",
+            "queue_stay.agent", "talk.queue",
+        },
+    ),
+    "queue_agent_leaves_in_announcement": ("queue_log's whole second", {"queue_stay.left_at"}),
+    "queue_call_back": ("CEL has the connected number of an originated channel", {"call.caller_number", "call.caller_name"}),
+    "queue_caller_hangs_up": ("CEL has no instant of the joining after an announcement", {"queue_stay.joined_at", "queue_stay.wait"}),
+    "queue_thrice_then_abandoned": (
+        "three passes through one queue within three seconds are one run of Queue in CEL",
+        {"queue_stay", "queue_stay.outcome"},
+    ),
+    "redirected_while_waiting": ("app_queue only sees that the caller is gone", {"queue_stay.outcome"}),
+}  # fmt: skip
