@@ -44,6 +44,9 @@ $(PEER)/.locked: requirements-peer.lock
 comparison: $(STAMP) $(PEER)/.locked ## Give the recorded calls to cacofonisk too, and write docs/comparison.md
 	@$(BIN)/python -m tests.peer $(PEER)/bin/python
 
+soak: $(STAMP) pbx ## Thousands of calls while everything breaks, held against the books (make soak CALLS=3000 KILLS=20 SEED=1)
+	@$(BIN)/python -m tests.soak $(if $(CALLS),--calls $(CALLS)) $(if $(KILLS),--kills $(KILLS)) $(if $(CUTS),--cuts $(CUTS)) $(if $(SEED),--seed $(SEED))
+
 check: $(STAMP) ## Format, lint, types, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -6,6 +6,8 @@ from pathlib import Path
 from tests.pbx.provision import PROJECT_ROOT
 from tests.scenarios.model import RULES, Moved, Record, Rung, Scenario, Stay, Talked, Taped
 from tests.scenarios.scenes import loaded
+from tests.scenarios.untold import UNTOLD
+from tests.soak.rules import SOAK_RULES
 
 DOCUMENT = PROJECT_ROOT / "docs" / "scenarios.md"
 
@@ -52,6 +54,26 @@ and are part of the comparison itself (cti/core/reconcile.py); the first three o
 """
 
 
+_SOAK_HEAD = """
+## The soak
+
+`make soak CALLS=3000 KILLS=20 SEED=1` plays all of these in random order, many at a time, while the daemon is killed, its
+links are cut and the PBX dies; in some somebody hangs up out of turn. Afterwards the books are read by the test itself
+(tests/soak/books.py) and held against the records: every call of the books has exactly one record, its passes, talks, begin
+and end agree, and a play that nobody cut short has the record declared above, whatever broke meanwhile. `cti reconcile` must
+find nothing either. Differences are explained by the rules above and by these alone (tests/soak/rules.py):
+
+"""
+_UNTOLD_HEAD = """
+### What the books do not tell
+
+Of a call that nobody saw (`from_books`), or not wholly (`gapped`), these fields may be missing or only nearly right.
+
+| scenario | why | what |
+|---|---|---|
+"""
+
+
 def document() -> str:
     """The whole text."""
     parts = [_HEAD]
@@ -62,6 +84,9 @@ def document() -> str:
         parts += [_row(play) for play in loaded().values() if play.group == group]
     parts.append(_RULES_HEAD)
     parts += [f"* **{name}**: {text}\n" for name, text in RULES.items()]
+    parts += [_SOAK_HEAD, *(f"* **{name}**: {rule.text}\n" for name, rule in SOAK_RULES.items())]
+    parts.append(_UNTOLD_HEAD)
+    parts += [f"| {name} | {why} | {', '.join(sorted(what))} |\n" for name, (why, what) in UNTOLD.items()]
     return "".join(parts)
 
 

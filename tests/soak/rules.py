@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from cti.core.facts import Quality
 from tests.scenarios.scenes import loaded
+from tests.scenarios.untold import UNTOLD
 from tests.soak.verdict import Difference
 
 
@@ -15,13 +17,56 @@ class Rule:
     holds: Callable[[Difference], bool]
 
 
+_UNSEEN = frozenset({Quality.GAPPED, Quality.FROM_BOOKS})
+_BRIEFLY = 0.1  # s
+
+# What is compared, as the fields of the list of untold things name it.
+_FIELDS: Mapping[str, str] = {
+    "talk": "talk", "plan_talks": "talk", "plan_transfers": "transfer", "plan_attempts": "attempt",
+    "plan_stays": "queue_stay", "not_in_records": "queue_stay", "not_in_book": "queue_stay", "outcome": "queue_stay",
+    "agent": "queue_stay", "book_wait": "queue_stay", "book_talk": "queue_stay",
+    "plan_disposition": "call.disposition", "plan_ended_by": "call.ended_by", "plan_dialed": "call.dialed_number",
+    "plan_caller": "call.caller_number", "plan_caller_name": "call.caller_name", "count": "call",
+}  # fmt: skip
+
+
+def _untold(one: Difference) -> bool:
+    _, fields = UNTOLD.get(one.play, ("", set[str]()))
+    about = _FIELDS.get(one.kind, "")
+    return bool(about) and one.quality in _UNSEEN and any(_within(field, about) for field in fields)
+
+
+def _within(field: str, about: str) -> bool:
+    return field == about or field.startswith(f"{about}.")
+
+
 SOAK_RULES: Mapping[str, Rule] = {
     "cut_off": Rule(
-        "An Asterisk that is killed writes neither CDR nor the ends of CEL and queue_log for the calls of that moment. Those "
-        "have their one record; how they ended is not compared.",
+        "An Asterisk that is killed writes neither CDR nor the ends of CEL and queue_log for the calls of that moment. "
+        "They have their one record; how they ended is not compared.",
         lambda one: one.cut,
     ),
+    "untold": Rule(
+        "A call that nobody saw, or not wholly, is as exact as the books: what they do not tell of a kind of call, and why, "
+        "stands in the table below.",
+        _untold,
+    ),
+    "hold_untold": Rule(
+        "No book of Asterisk tells of hold: of a talk that was not wholly seen the seconds on hold are those that were seen.",
+        lambda one: one.kind == "plan_hold" and one.quality in _UNSEEN,
+    ),
+    "recording_untold": Rule(
+        "CEL and CDR do not tell of MixMonitor: a recording begun or stopped while nobody listened is not on record, or ends "
+        "with its channel.",
+        lambda one: one.kind == "plan_recordings" and one.quality in _UNSEEN,
+    ),
+    "recall_dropped": Rule(
+        "The recall of a half-finished transfer is a channel of its own. When the caller is gone in that instant Asterisk "
+        "drops it before it rings: CEL has it, for some milliseconds, and the CDR does not.",
+        lambda one: one.kind == "call_without_cdr" and one.seconds is not None and one.seconds < _BRIEFLY,
+    ),
 }
+"""Name to rule; they are tried in this order."""
 
 
 def explain(one: Difference) -> str:

@@ -10,11 +10,12 @@ What differs is explained by a rule (`tests.soak.rules`), or is an error.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cti.core.facts import Call, Disposition, Leg, Quality, QueueStay, Talk
 from tests.scenarios.judge import CLOSE, Run, Session, _differ, records
+from tests.scenarios.model import Record
 from tests.soak.books import Ledger, Pass, Told
 from tests.soak.crowd import Played
 from tests.soak.records import Records
@@ -36,6 +37,7 @@ class Difference:
     quality: str = ""  # of the record
     cut: bool = False  # the PBX died in it
     lines: tuple[str, ...] = ()
+    seconds: float | None = None  # from its first channel to its last, in the books
 
     def __str__(self) -> str:
         return f"{self.kind} {self.call} [{self.play} {self.quality}]: {self.what}"
@@ -90,6 +92,12 @@ class _Judge:
         self.compared = 0
         self._ledger, self._records, self._played = ledger, on_record, played
         self._play_of = {channel: one.play.name for one in played for channel in one.summary["channels"]}
+        self._talked: dict[str, float] = {}  # by channel; of one who stays on a line, in many calls
+        for call_id in on_record.calls:
+            for talk in on_record.all(call_id, Talk):
+                channel = talk.id.rpartition("/")[0]
+                seconds = (talk.ended_at or talk.started_at) - talk.started_at
+                self._talked[channel] = self._talked.get(channel, 0.0) + seconds
         self._told_of = {channel: told for told in ledger.calls for channel in told.channels}
 
     def differences(self) -> Iterator[Difference]:
@@ -126,6 +134,7 @@ class _Judge:
                     call.quality.value if call is not None else "",
                     told is not None and told.ended is None,
                     tuple(one["lines"]),
+                    told.ended - told.began if told is not None and told.ended is not None else None,
                 )
 
     def _of(self, told: Told, kind: str, what: str, call: Call | None = None) -> Difference:
@@ -167,14 +176,10 @@ class _Judge:
 
     def _talks(self, call: Call, told: Told) -> Iterator[Difference]:
         """The seconds in which the phones of agents were bridged."""
-        talked: Counter[str] = Counter()
-        for talk in self._records.all(call.id, Talk):
-            channel = talk.id.rpartition("/")[0].removeprefix(f"{call.pbx}-")
-            talked[channel] += (talk.ended_at or talk.started_at) - talk.started_at  # type: ignore[assignment]  # seconds
         for leg in self._records.all(call.id, Leg):
             if leg.agent is None or leg.uniqueid not in told.bridged:
                 continue
-            book, ours = told.bridged[leg.uniqueid], float(talked[leg.uniqueid])
+            book, ours = told.bridged[leg.uniqueid], self._talked.get(leg.id, 0.0)
             if abs(book - ours) > INSTANT:
                 what = f"{leg.channel} {ours:.2f} s, bridged {book:.2f} s by CEL"
                 yield self._of(told, "talk", what, call)
@@ -246,8 +251,12 @@ class _Judge:
             yield self._said(one, "count", what, calls)
             return
         for is_, must, call in zip(found, wanted, calls, strict=True):
-            for line in _differ(is_, must, CLOSE + run.late + BUSY):
-                yield self._said(one, f"plan_{line.split(maxsplit=1)[0]}", line, [call])
+            close, held = CLOSE + run.late + BUSY, _without_hold(must)
+            others = [line.split(maxsplit=1)[0] for line in _differ(is_, held, close)]
+            for line in _differ(is_, must, close):
+                name = line.split(maxsplit=1)[0]
+                kind = "hold" if name == "talks" and name not in others else name
+                yield self._said(one, f"plan_{kind}", line, [call])
 
     def _said(self, one: Played, kind: str, what: str, calls: Iterable[Call]) -> Difference:
         worst = {call.quality for call in calls} - {Quality.COMPLETE}
@@ -258,6 +267,10 @@ class _Judge:
             one.play.name,
             min(worst, default=Quality.COMPLETE).value,
         )
+
+
+def _without_hold(must: Record) -> Record:
+    return replace(must, talks=[replace(talk, hold=None) for talk in must.talks])
 
 
 def _apart(ours: float | None, book: float | None) -> bool:
