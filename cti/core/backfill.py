@@ -107,6 +107,7 @@ class _Planner:
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         self._talks = {talk.id: talk for talk in known.talks}  # with what was completed or added meanwhile
+        self._stay_ids = {stay.id for stay in known.stays}
         self._met: set[str] = set()  # ids of stays that a pass in the books was found for
         self._plan = Plan()
 
@@ -247,18 +248,20 @@ class _Planner:
             self._update(stored, changes)
 
     def _stay(self, call_id: str, told: QueueStay) -> None:
-        of_channel = [stay for stay in self._known.stays if stay.uniqueid == told.uniqueid]
         same = [
             s
-            for s in of_channel
-            if s.queue == told.queue
+            for s in self._known.stays
+            if (s.uniqueid == told.uniqueid or s.id == told.id)
+            and s.queue == told.queue
             and abs(s.joined_at - told.joined_at) < _SAME_JOIN
             and s.id not in self._met
         ]
         if not same:
-            ordinal = _free(told.ordinal, {stay.ordinal for stay in of_channel})
-            free = replace(told, ordinal=ordinal, id=f"{self._pbx}-{told.uniqueid}/q{ordinal}")
-            self._add(call_id, free)
+            ordinal = told.ordinal
+            while (free := f"{self._pbx}-{told.uniqueid}/q{ordinal}") in self._stay_ids:
+                ordinal += 1
+            self._stay_ids.add(free)
+            self._add(call_id, replace(told, ordinal=ordinal, id=free))
             return
         stored = min(same, key=lambda stay: abs(stay.joined_at - told.joined_at))
         self._met.add(stored.id)
