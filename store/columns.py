@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Text
@@ -68,6 +69,7 @@ def aware_of_epoch(value: float) -> datetime:
     return _EPOCH + round(value * _PER_SECOND) * _MICROSECOND
 
 
+@lru_cache(maxsize=4096)  # an agent's queues stand in each of that agent's states
 def json_of_tuple(value: tuple[str, ...]) -> str:
     """A tuple as a JSON list."""
     return json.dumps(value, ensure_ascii=False)

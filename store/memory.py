@@ -1,5 +1,8 @@
 """What a restarted core goes on from."""
 
+from collections.abc import Iterable
+
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cti.core.facts import (
@@ -7,6 +10,8 @@ from cti.core.facts import (
     Attempt,
     AwayEpisode,
     Call,
+    Fact,
+    FactKey,
     Fault,
     Leg,
     QueueStay,
@@ -17,8 +22,11 @@ from cti.core.facts import (
 from cti.core.memory import Memory
 from store.merged import families, parts
 from store.reading import facts, select_facts
-from store.tables import agent_states, away_episodes, calls
+from store.tables import FACT_TABLES, agent_states, away_episodes, calls
 from store.tables import faults as faults_table
+from store.upserts import ENDS_ONCE
+
+_ASKED = 500  # ids in one question
 
 
 async def open_memory(connection: AsyncConnection, pbx: str) -> Memory:
@@ -39,4 +47,20 @@ async def open_memory(connection: AsyncConnection, pbx: str) -> Memory:
         faults=await facts(connection, Fault, broken.order_by(faults_table.c.began_at)),
         transfers=await parts(connection, Transfer, family),
         recordings=await parts(connection, Recording, family),
+    )
+
+
+async def not_over(connection: AsyncConnection, facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """These facts without open faults and away episodes that are on record as ended."""
+    kept = tuple(facts)
+    ended: set[FactKey] = set()
+    for kind in ENDS_ONCE:
+        table = FACT_TABLES[kind]
+        still_open = {fact.id: fact.key for fact in kept if isinstance(fact, kind) and fact.ended_at is None}
+        ids = list(still_open)
+        for begin in range(0, len(ids), _ASKED):
+            asked = table.c.id.in_(ids[begin : begin + _ASKED]) & table.c.ended_at.is_not(None)
+            ended |= {still_open[row.id] for row in await connection.execute(select(table.c.id).where(asked))}
+    return tuple(
+        fact for fact in kept if fact.key not in ended or getattr(fact, "ended_at", None) is not None
     )

@@ -21,6 +21,7 @@ from cti.core.facts import (
     Delivery,
     Direction,
     Disposition,
+    Fact,
     Fault,
     Gap,
     Incident,
@@ -38,7 +39,7 @@ from cti.core.memory import Known, Memory
 from store import tables
 from store.around import around, open_gaps, seen_between
 from store.engine import Database
-from store.memory import open_memory
+from store.memory import not_over, open_memory
 from store.merged import families, parts, root_of
 from store.reading import Page, fact_maker, facts, page, select_facts
 
@@ -248,6 +249,11 @@ class Queries:
         return await self._all(
             Fault, select_facts(Fault).where(c.ended_at.is_(None)).order_by(c.began_at, c.id)
         )
+
+    async def not_over(self, snapshots: Iterable[Fact]) -> tuple[Fact, ...]:
+        """What an earlier process left elsewhere, without open faults and away episodes that are on record as ended."""
+        async with self._database.read() as connection:
+            return await not_over(connection, snapshots)
 
     async def deliveries(self, subjects: Iterable[str]) -> Mapping[str, tuple[Delivery, ...]]:
         """Who was told, by the id of what it was about, in order of time; an id nobody was told of is missing."""

@@ -1,10 +1,12 @@
 """Pure: facts to rows, one idempotent statement a kind of fact, built and compiled once.
 
-A row is replaced by the last fact of its key, with three exceptions:
+A row is replaced by the last fact of its key, with four exceptions:
 
 - A fact from the PBX's books is inserted where there is no row, and never overwrites one.
 - An agent's state ends where that agent's next one begins, so `until` is written by the state that follows, in
   whatever order the two arrive.
+- A fault or an away episode that has ended stays so: a snapshot that is still open is one that a spool kept too long.
+  Nor does an incident lose its result to such a one.
 - A work item is a person's as much as ours: one that is done stays done, and one that has its result does not ring
   again.
 """
@@ -24,6 +26,7 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    not_,
     select,
     update,
     values,
@@ -32,13 +35,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import pysqlite
 
-from cti.core.facts import AgentState, Call, Fact, Quality, WorkItem
+from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Fault, Incident, Quality, WorkItem
 from store.rows import Row, Rows, rows_of
 from store.tables import FACT_TABLES, agent_states, work_items
 
 _CHUNK = (
     512  # rows given to the driver at once: on PostgreSQL the event loop gets its turn between two chunks
 )
+
+ENDS_ONCE: tuple[type[AwayEpisode | Fault], ...] = (AwayEpisode, Fault)
+"""Kinds that never begin again under the same id."""
 
 _INTEGER = 2**31 - 1
 
@@ -121,7 +127,16 @@ def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
     }
     if kind is WorkItem:
         changed |= _kept_of_work_item(statement.excluded)
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    if kind is Incident:
+        changed["result"] = func.coalesce(statement.excluded["result"], table.c.result)
+    stale = (
+        and_(table.c.ended_at.is_not(None), statement.excluded.ended_at.is_(None))
+        if kind in ENDS_ONCE
+        else None
+    )
+    return statement.on_conflict_do_update(
+        index_elements=keys, set_=changed, where=None if stale is None else not_(stale)
+    )
 
 
 def _kept_of_work_item(new: Any) -> dict[str, ColumnElement[Any]]:

@@ -33,6 +33,7 @@ class Former:
 
 async def read_former(queries: Queries, pbxs: Iterable[str], spooled: Sequence[Fact]) -> Former:
     """Read it from the store, where the spool may know it better. Raises StoreError."""
+    spooled = await queries.not_over(spooled)  # a disk that took no more left the beginning without the end
     rooms = {
         pbx: FormerRoom(
             overlaid(await queries.open_memory(pbx), pbx, spooled),

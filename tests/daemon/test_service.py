@@ -224,6 +224,30 @@ async def test_what_only_the_spool_knows_is_taken_up(tmp_path: Path, pbx: Embedd
     assert "QueueRemove" not in [action["Action"] for action in pbx.actions]
 
 
+async def test_a_spool_that_missed_the_end_opens_nothing_again(tmp_path: Path, pbx: EmbeddedPbx) -> None:
+    """A3, C3: the disk took the beginning and not the end, the database both: what is over stays over."""
+    over: list[Fact] = [
+        replace(made.fault(kind=FaultKind.HEADSET), ended_at=made.T0 + 5),
+        made.episode(reported_at=made.T0 + 900, ended_at=made.T0 + 950),
+    ]
+    async with running(tmp_path, pbx) as cti:
+        cti.store.writer.put(over)
+        await cti.store.writer.committed()
+        directory = cti.service.settings.data_dir / "spool"
+    spool = Spool(directory)
+    await spool.open()
+    spool.put([made.fault(kind=FaultKind.HEADSET), made.episode()])
+    await spool.close()
+    async with running(tmp_path, pbx) as cti:
+        await cti.store.writer.committed()  # what the spool held is on its way
+        assert cti.service.board.by_hand == {}
+        assert await cti.store.queries.open_faults() == ()
+        assert (
+            await cti.store.queries.fault(made.fault().id),
+            *(await cti.store.queries.away_episodes()).items,
+        ) == (*over,)
+
+
 async def test_a_roster_the_pbx_refuses_is_a_fault(tmp_path: Path, pbx: EmbeddedPbx) -> None:
     """A3, D4: publishing fails, the fault begins; it works again, the fault ends."""
     pbx.refused["DBGetTree"] = "Permission denied"

@@ -196,6 +196,29 @@ async def test_a_done_work_item_stays_done(store: Store, database: Database) -> 
     )
 
 
+async def test_what_has_ended_stays_so(store: Store) -> None:
+    """A3, C3: an older snapshot that comes late opens no fault and no episode again, and takes no result back."""
+    ended: list[Fact] = [
+        made.fault(ended_at=made.T0 + 9),
+        made.episode(reported_at=made.T0 + 5, ended_at=made.T0 + 9),
+        made.incident(result="logged_out"),
+    ]
+    stale: list[Fact] = [made.fault(), made.fault(2), made.episode(), made.episode(2), made.incident()]
+    store.writer.put(ended)
+    await store.writer.committed()
+    assert await store.queries.not_over([*stale, *ended]) == (
+        made.fault(2),
+        made.episode(2),
+        made.incident(),
+        *ended,
+    )
+    store.writer.put(stale)
+    await store.writer.committed()
+    assert await store.queries.open_faults() == (made.fault(2),)
+    assert set((await store.queries.away_episodes()).items) == {ended[1], made.episode(2)}
+    assert (await store.queries.incidents()).items == (ended[2],)
+
+
 async def test_a_locked_database_stops_nobody(database: Database) -> None:
     """A3: with the database locked `put` stays instant, the trouble's begin and end are told, and all is there after."""
     told: list[tuple[bool, str]] = []
