@@ -27,10 +27,13 @@ pbx: $(STAMP) ## Provision a real Asterisk under .cache/ (once; no root needed)
 postgres: $(STAMP) ## Provision a real PostgreSQL for the tests under .cache/ (once; no root needed)
 	@$(BIN)/python -m tests.pg.provision
 
+mariadb: $(STAMP) ## Provision a real MariaDB for the tests under .cache/ (once; no root needed)
+	@$(BIN)/python -m tests.mariadb.provision
+
 demo: $(STAMP) ## A small call centre on a real Asterisk, live in this terminal (make demo SECONDS=40 ends by itself)
 	@$(BIN)/python -m tests.demo $(if $(SECONDS_),--seconds $(SECONDS_))
 
-test: $(STAMP) pbx postgres ## All tests: pure, on recorded streams, and against the real Asterisk
+test: $(STAMP) pbx postgres mariadb ## All tests: pure, on recorded streams, and against the real Asterisk
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 bench: $(STAMP) pbx ## Measure the daemon beside a real Asterisk under load: a table, and one JSON object per figure
@@ -66,4 +69,4 @@ lock: ## Recompute the lock files from pyproject.toml (and the peer's, from its 
 clean: ## Remove the virtual environment and caches (the unpacked PBX too)
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
-.PHONY: help setup pbx postgres demo test bench comparison check format lock clean
+.PHONY: help setup pbx postgres mariadb demo test bench comparison check format lock clean

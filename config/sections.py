@@ -4,7 +4,10 @@ Durations are seconds (floats), paths are absolute. A check that needs another k
 before (`info.data`), so one wrong value never hides the next.
 """
 
+import importlib.util
+import re
 import zoneinfo
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -27,6 +30,10 @@ from config.values import (
 
 SQLITE = "sqlite+aiosqlite:///"
 POSTGRESQL = "postgresql+asyncpg://"
+DEFAULT_ZONE = "Asia/Shanghai"
+MARIADB = "mysql+asyncmy://"
+_TABLE_NAME = re.compile(r"(?:[A-Za-z_]\w{0,63}\.)?[A-Za-z_]\w{0,63}", re.ASCII)
+BOOKS = ("queue_log", "cdr_csv", "cel_csv")
 PAUSE_REASONS = ("break", "lunch", "training", "meeting", "after_call", "other")
 
 
@@ -49,29 +56,45 @@ class Database(Table):
     def _supported(cls, value: str, info: ValidationInfo) -> str:
         if value.startswith(SQLITE):
             return _sqlite(value, info)
-        scheme = value.partition(":")[0]
         if not value.startswith(POSTGRESQL):
             cure = f'write "{SQLITE}var/cti.sqlite3" or "{POSTGRESQL}user@host/cti"'
-            refuse("is not a database we support", cure, shown(f"{scheme}:…"))
-        try:
-            parts = urlsplit(value)
-            complete = bool(parts.hostname and parts.username and parts.path.strip("/")) and parts.port != 0
-        except ValueError:
-            complete, parts = False, urlsplit("")
-        if parts.password is not None:
-            cure = "take the password out and write database.password_env or database.password_file"
-            refuse("a secret never stands in this file", cure, HIDDEN)
-        if not complete:
-            refuse("is not complete", f'write "{POSTGRESQL}user@host/cti"', shown(f"{scheme}:…"))
-        return value
+            refuse("is not a database we support", cure, _scheme(value))
+        return _server(value, "database", f"{POSTGRESQL}user@host/cti")
 
     @property
     def full_url(self) -> str:
         """The URL with the password in it; never log it."""
-        if self.password is None or not self.url.startswith(POSTGRESQL):
+        if not self.url.startswith(POSTGRESQL):
             return self.url
-        user, _, rest = self.url.removeprefix(POSTGRESQL).partition("@")
-        return f"{POSTGRESQL}{user}:{quote(self.password.get_secret_value(), safe='')}@{rest}"
+        return _with_password(self.url, self.password)
+
+
+def _scheme(url: str) -> str:
+    """What may be shown of a URL that may hold a secret."""
+    return shown(f"{url.partition(':')[0]}:…")
+
+
+def _server(url: str, table: str, example: str) -> str:
+    """Check the URL of a database server."""
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname and parts.username and parts.path.strip("/")) and parts.port != 0
+    except ValueError:
+        complete, parts = False, urlsplit("")
+    if parts.password is not None:
+        cure = f"take the password out and write {table}.password_env or {table}.password_file"
+        refuse("a secret never stands in this file", cure, HIDDEN)
+    if not complete:
+        refuse("is not complete", f'write "{example}"', _scheme(url))
+    return url
+
+
+def _with_password(url: str, password: SecretStr | None) -> str:
+    if password is None:
+        return url
+    scheme, _, rest = url.partition("://")
+    user, _, place = rest.partition("@")
+    return f"{scheme}://{user}:{quote(password.get_secret_value(), safe='')}@{place}"
 
 
 def _sqlite(url: str, info: ValidationInfo) -> str:
@@ -173,17 +196,21 @@ class ServiceLevel(Table):
 class Duty(Table):
     """How the roster is published to the PBX."""
 
-    timezone: str = Field("Asia/Shanghai", examples=["Asia/Shanghai"])
+    timezone: str = Field(DEFAULT_ZONE, examples=[DEFAULT_ZONE])
     publish_days: int = Field(60, ge=1, le=366, examples=[60])
     publish_every: PositiveDuration = 3600.0
 
     @field_validator("timezone")
     @classmethod
     def _exists(cls, value: str) -> str:
-        if value not in zoneinfo.available_timezones():
-            hint = alike(value, zoneinfo.available_timezones())
-            refuse("is not a time zone", f'write a name such as "Asia/Shanghai". {hint}'.rstrip(". "))
-        return value
+        return _zone(value)
+
+
+def _zone(value: str) -> str:
+    if value not in zoneinfo.available_timezones():
+        hint = alike(value, zoneinfo.available_timezones())
+        refuse("is not a time zone", f'write a name such as "Asia/Shanghai". {hint}'.rstrip(". "))
+    return value
 
 
 class Notify(Table):
@@ -218,6 +245,69 @@ class Account(Table):
     secret: SecretStr = Field(examples=["see secret_file"])
 
 
+def _table_name(value: str) -> str:
+    if value and not _TABLE_NAME.fullmatch(value):
+        refuse(
+            "is not the name of a table", 'write for example "cdr", or "" for a book that is not kept there'
+        )
+    return value
+
+
+TableName = Annotated[str, AfterValidator(_table_name)]
+
+
+class BookSources(Table):
+    """Where the books of a PBX are when they are not files of this machine. `url` holds no password."""
+
+    url: str | None = Field(None, examples=["mysql+asyncmy://cti_books@pbx.example.com/asteriskcdrdb"])
+    password: SecretStr | None = None
+    ca_file: FilePath | None = Field(None, examples=["/etc/cti/pbx-ca.pem"])
+    timezone: str = Field(examples=["Asia/Shanghai"])
+    cdr_table: TableName = Field("cdr", examples=["cdr"])
+    cel_table: TableName = Field("cel", examples=["cel"])
+    queue_log_table: TableName = Field("", examples=["queue_log"])
+    late: Duration = Field(15.0, examples=["15s"])
+    shipped: Annotated[tuple[Literal["queue_log", "cdr_csv", "cel_csv"], ...], Field(strict=False)] = Field(
+        (), examples=[list(BOOKS)]
+    )
+    keep: PositiveDuration = Field(30 * 86400.0, examples=["30d"])
+
+    @field_validator("url")
+    @classmethod
+    def _supported(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        if not value.startswith((MARIADB, POSTGRESQL)):
+            cure = f'write "{MARIADB}user@host/asteriskcdrdb" or "{POSTGRESQL}user@host/asteriskcdrdb"'
+            refuse("is not a database we can read books from", cure, _scheme(value))
+        if value.startswith(MARIADB) and importlib.util.find_spec("asyncmy") is None:
+            cure = "install it beside this program: pip install 'cti-beside-pbx[mariadb]'"
+            refuse("the driver for MariaDB is missing", cure, _scheme(value))
+        return _server(value, "books", f"{MARIADB}user@host/asteriskcdrdb")
+
+    @field_validator("ca_file")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        return _existing(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        return _zone(value)
+
+    @property
+    def full_url(self) -> str:
+        """The URL with the password in it; never log it."""
+        return _with_password(self.url or "", self.password)
+
+    def of_database(self) -> Mapping[str, str]:
+        """Tables by book; those that are kept there."""
+        if self.url is None:
+            return {}
+        tables = {"queue_log": self.queue_log_table, "cdr_csv": self.cdr_table, "cel_csv": self.cel_table}
+        return {book: table for book, table in tables.items() if table}
+
+
 class PbxSettings(Table):
     """One PBX, reached through AMI by three accounts of least privilege."""
 
@@ -235,6 +325,7 @@ class PbxSettings(Table):
     queue_log: FilePath | None = Field(None, examples=["/var/log/asterisk/queue_log"])
     cdr_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cdr-csv/Master.csv"])
     cel_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cel-custom/cti.csv"])
+    books: BookSources | None = Field(None, examples=["[pbx.NAME.books] with url, or with shipped"])
 
     @field_validator("ca_file")
     @classmethod
@@ -242,3 +333,30 @@ class PbxSettings(Table):
         if value is not None and info.data.get("tls", True) is False:
             refuse("is given, but tls is not on", "set tls = true, or remove ca_file")
         return _existing(value)
+
+    @field_validator("books")
+    @classmethod
+    def _once(cls, value: BookSources | None, info: ValidationInfo) -> BookSources | None:
+        """A book that is read at two places would tell every call twice."""
+        if value is None:
+            return value
+        if value.url is None and not value.shipped:
+            refuse(
+                "names no place",
+                "give url (a database) or shipped (books that `cti ship-books` sends)",
+                "{…}",
+            )
+        for book in BOOKS:
+            places = [
+                place
+                for place, there in (
+                    (book, info.data.get(book) is not None),
+                    ("books.shipped", book in value.shipped),
+                    (f"books.{book.removesuffix('_csv')}_table", book in value.of_database()),
+                )
+                if there
+            ]
+            if len(places) > 1:
+                cure = "keep one of the places; a table is not read when its name is empty"
+                refuse(f"one book has two places: {' and '.join(places)}", cure, "{…}")
+        return value

@@ -6,6 +6,7 @@ never from the text, and never show in a repr or an error.
 """
 
 import tomllib
+import zoneinfo
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -14,9 +15,11 @@ from pydantic import Field, ValidationError, field_validator
 
 from config.problems import ConfigError, Problem, explain, shown
 from config.sections import (
+    DEFAULT_ZONE,
     SQLITE,
     Account,
     Away,
+    BookSources,
     Database,
     Duty,
     Http,
@@ -31,6 +34,7 @@ from config.values import FilePath, PbxName, Secrets, refuse
 __all__ = [
     "Account",
     "Away",
+    "BookSources",
     "ConfigError",
     "Database",
     "Duty",
@@ -98,6 +102,7 @@ def parse(
     raw.setdefault("data_dir", "var")
     if isinstance(raw["database"], dict) and isinstance(raw["data_dir"], str):
         raw["database"].setdefault("url", f"{SQLITE}{raw['data_dir']}/cti.sqlite3")
+    _give_zones(raw)
     secrets = Secrets(base, environ, needed)
     _take_secrets(raw, secrets)
     problems = secrets.problems
@@ -110,6 +115,17 @@ def parse(
     if problems or settings is None:
         raise ConfigError(problems)
     return settings
+
+
+def _give_zones(raw: dict[str, Any]) -> None:
+    """A PBX stands where its company is, unless it says otherwise."""
+    duty, pbxs = raw["duty"], raw.get("pbx")
+    zone = duty.get("timezone", DEFAULT_ZONE) if isinstance(duty, dict) else DEFAULT_ZONE
+    if zone not in zoneinfo.available_timezones():
+        zone = DEFAULT_ZONE  # said at duty.timezone already
+    for table in pbxs.values() if isinstance(pbxs, dict) else ():
+        if isinstance(table, dict) and isinstance(table.get("books"), dict):
+            table["books"].setdefault("timezone", zone)
 
 
 def _copied(table: dict[str, Any]) -> dict[str, Any]:
@@ -143,6 +159,8 @@ def _take_secrets(raw: dict[str, Any], secrets: Secrets) -> None:
         for account in _ACCOUNTS:
             if isinstance(table, dict) and isinstance(table.get(account), dict):
                 secrets.resolve(table[account], "secret", ("pbx", pbx, account))
+        if isinstance(table, dict) and isinstance(table.get("books"), dict):
+            secrets.resolve(table["books"], "password", ("pbx", pbx, "books"))
 
 
 def _twice(pbxs: dict[str, Any]) -> list[Problem]:

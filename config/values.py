@@ -121,7 +121,7 @@ class Secrets:
     def __init__(self, base: Path, environ: Mapping[str, str], needed: Collection[str]) -> None:
         self._base = base
         self._environ = environ
-        self._needed = needed  # sections; in the others a variable that is not set is no problem
+        self._needed = needed  # tables; in the others a variable that is not set is no problem
         self.problems: list[Problem] = []
 
     def resolve(self, table: dict[str, Any], name: str, at: tuple[str, ...]) -> None:
@@ -155,7 +155,7 @@ class Secrets:
                 key, HIDDEN, "is not a variable's name", 'write for example "CTI_READER_SECRET"'
             )
         if not self._environ.get(env):
-            if key[0] not in self._needed:
+            if key[0] not in self._needed and key[-2] not in self._needed:
                 return HIDDEN
             return self._problem(
                 key, shown(env), "this environment variable is not set", f"set {env} for the daemon"

@@ -272,6 +272,18 @@ WORK_ITEMS = Family(
 )
 
 # Books and faults
+BOOKS_READABLE = Family(
+    "gauge",
+    "cti_books_readable",
+    "1 when the PBX's books can be read and its records held against them; 0: its figures are unverified.",
+    ("pbx",),
+)
+BOOKS_VERIFIED = Family(
+    "gauge",
+    "cti_books_verified_timestamp_seconds",
+    "Everything that ended before was compared with the PBX's books.",
+    ("pbx",),
+)
 RECONCILE_CHECKED = Family(
     "counter",
     "cti_reconcile_checked_total",

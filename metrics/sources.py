@@ -55,6 +55,15 @@ class DutyFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class BookFigures:
+    """How one PBX's books stand: whether they can be read, and up to when records were held against them (epoch)."""
+
+    pbx: str
+    readable: bool
+    verified_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Where the figures are read; a source left out exports nothing."""
 
@@ -62,6 +71,7 @@ class Sources:
     store: Callable[[], StoreFigures] | None = None
     notify: Callable[[], NotifyFigures] | None = None
     duty: Callable[[], Iterable[DutyFigures]] | None = None
+    books: Callable[[], Iterable[BookFigures]] | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Ask every source and fill its families."""
@@ -73,6 +83,8 @@ class Sources:
             yield from _notify(self.notify())
         if self.duty:
             yield from _duty(list(self.duty()))
+        if self.books:
+            yield from _books(list(self.books()))
 
 
 def _instants(family: f.Family, values: Iterable[tuple[f.Labels, float | None]]) -> Metric:
@@ -106,3 +118,8 @@ def _duty(duties: list[DutyFigures]) -> Iterator[Metric]:
     yield f.DUTY_ROWS.filled(((duty.pbx,), duty.rows) for duty in duties)
     yield _instants(f.DUTY_HORIZON, (((duty.pbx,), duty.horizon_at) for duty in duties))
     yield _instants(f.DUTY_PUBLISHED, (((duty.pbx,), duty.last_publish_at) for duty in duties))
+
+
+def _books(books: list[BookFigures]) -> Iterator[Metric]:
+    yield f.BOOKS_READABLE.filled(((book.pbx,), float(book.readable)) for book in books)
+    yield _instants(f.BOOKS_VERIFIED, (((book.pbx,), book.verified_until) for book in books))

@@ -4,13 +4,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.mariadb.fixtures import mariadb_server, mariadb_tree
 from tests.pg.fixtures import pg_blank, pg_database, pg_own, pg_server, pg_shared, pg_tree
 
-__all__ = ["pg_blank", "pg_database", "pg_own", "pg_server", "pg_shared", "pg_tree"]
+__all__ = [
+    "mariadb_server",
+    "mariadb_tree",
+    "pg_blank",
+    "pg_database",
+    "pg_own",
+    "pg_server",
+    "pg_shared",
+    "pg_tree",
+]
 
 _HERE = Path(__file__).parent
-_LONGEST_FIRST = ("chaos", "soak", "scenarios", "end_to_end", "pbx", "demo", "fuzz", "store", "daemon")
-_ONE_PBX = frozenset({"chaos", "soak", "end_to_end", "pbx"})  # rooms whose tests share what they set up
+_LONGEST_FIRST = ("chaos", "soak", "scenarios", "end_to_end", "pbx", "books", "demo", "fuzz", "store", "daemon")
+_ONE_PBX = frozenset({"chaos", "soak", "end_to_end", "pbx", "books"})  # rooms whose tests share what they set up
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -41,6 +41,8 @@ class DebTree:
     """An unpacked package with all that it depends on; one subclass for each program."""
 
     package: ClassVar[str]
+    beside: ClassVar[tuple[str, ...]] = ()
+    """More packages that go into the same tree."""
     about: ClassVar[str]
     """What it is for, in messages."""
     layout: ClassVar[str]
@@ -192,7 +194,7 @@ def _download(kind: type[DebTree], apt: Path, progress: Progress) -> list[Path]:
     wanted = _count_packages(kind, apt)
     progress(f"downloading {wanted} packages", 0.12)
     failure = _apt(
-        apt, "install", "-y", "-qq", "--download-only", kind.package,
+        apt, "install", "-y", "-qq", "--download-only", kind.package, *kind.beside,
         watch=lambda: progress(f"downloading {wanted} packages", 0.12 + 0.38 * _share(apt, wanted)),
     )  # fmt: skip
     if failure is not None:
@@ -266,7 +268,7 @@ def _apt(apt: Path, *args: str, watch: Callable[[], None] | None = None) -> str 
 
 def _count_packages(kind: type[DebTree], apt: Path) -> int:
     done = subprocess.run(
-        ["apt-get", *_apt_options(apt), "-s", "-qq", "install", kind.package],
+        ["apt-get", *_apt_options(apt), "-s", "-qq", "install", kind.package, *kind.beside],
         capture_output=True, text=True, check=False, env=_c_locale(),
     )  # fmt: skip
     return sum(line.startswith("Inst ") for line in done.stdout.splitlines())

@@ -63,9 +63,13 @@ def parse_cel_line(line: str, timezone: tzinfo = UTC) -> CelRow | BadLine:
     if columns is None:
         return BadLine(line[:_SHOWN], "no known column layout")
     named = dict(zip(columns, fields, strict=True))
-    at = instant(named["at"], timezone)
+    return cel_row(named, instant(named["at"], timezone), line)
+
+
+def cel_row(named: Mapping[str, str], at: float | None, raw: str) -> CelRow | BadLine:
+    """A row from its columns by the names of `SHIPPED_COLUMNS`; `raw` is what a person sees of it."""
     if at is None or not _EVENT.fullmatch(named["event"]) or not _UNIQUEID.fullmatch(named["uniqueid"]):
-        return BadLine(line[:_SHOWN], "no event, instant or uniqueid")
+        return BadLine(raw[:_SHOWN], "no event, instant or uniqueid")
     return CelRow(
         at=at,
         event=named["event"],
@@ -80,7 +84,7 @@ def parse_cel_line(line: str, timezone: tzinfo = UTC) -> CelRow | BadLine:
         app=named["app"],
         appdata=named["appdata"],
         extra=_extra(named["extra"]),
-        raw=line,
+        raw=raw,
     )
 
 

@@ -117,6 +117,7 @@ class FaultKind(StrEnum):
     DISK = "disk"  # full, or not writable: the database's or the spool's
     CLOCK = "clock"  # stepped: the PBX's or this machine's
     PUBLISH = "publish"
+    BOOKS = "books"  # the PBX's books cannot be read
     DAEMON = "daemon"  # it was killed, and started again
     HEADSET = "headset"
     PHONE = "phone"

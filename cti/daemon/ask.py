@@ -13,7 +13,7 @@ from config.settings import Settings
 from cti.core.facts import Direction, Disposition, Quality, State
 from cti.daemon.client import Client
 from cti.daemon.moments import moment
-from cti.daemon.options import ConfigOption, JsonOption, console, settings_of, write_json
+from cti.daemon.options import ConfigOption, JsonOption, console, say, settings_of, write_json
 from cti.daemon.show import Tables
 
 Draw = Callable[[Tables], Callable[[Sequence[Mapping[str, Any]]], Table]]
@@ -44,6 +44,12 @@ class _Asked:
             return moment(text, self.zone, self.now).astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
         except (ValueError, OverflowError) as error:
             raise typer.BadParameter(str(error), param_hint=option) from None
+
+    def verified(self, pbx: str | None) -> None:
+        """Say beside figures which PBXs' books cannot be read or compared."""
+        for one in self.client.get("/api/v1/books", {"pbx": pbx})["items"]:
+            if one["unverified"]:
+                say(f"{one['pbx']}: UNVERIFIED: {one['unverified']}")
 
     def show(self, rows: Sequence[Mapping[str, Any]], draw: Draw, nothing: str) -> None:
         """Write the rows as JSON, as a table, or as a sentence when there are none."""
@@ -88,6 +94,7 @@ def calls(  # noqa: PLR0917 - each is an option
     }
     rows = asked.client.items("/api/v1/calls", query, limit)
     asked.show(rows, lambda tables: tables.calls, "No call is on record for this.")
+    asked.verified(pbx)
 
 
 def agents(
@@ -103,6 +110,7 @@ def agents(
     asked = _Asked(config, as_json=as_json)
     rows = asked.client.get("/api/v1/agents", {"state": state, "pbx": pbx})["items"]
     asked.show(rows, lambda tables: tables.agents, "No agent is known yet.")
+    asked.verified(pbx)
 
 
 def queues(config: ConfigOption = None, as_json: JsonOption = False, pbx: PbxOption = None) -> None:
@@ -113,6 +121,7 @@ def queues(config: ConfigOption = None, as_json: JsonOption = False, pbx: PbxOpt
     asked = _Asked(config, as_json=as_json)
     rows = asked.client.get("/api/v1/queues", {"pbx": pbx})["items"]
     asked.show(rows, lambda tables: tables.queues, "No queue is known yet.")
+    asked.verified(pbx)
 
 
 def duty(

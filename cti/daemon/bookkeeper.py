@@ -11,6 +11,7 @@ although there was no gap counts as a mismatch, and is then filled in all the sa
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from cti.core.reconcile import MismatchReason, Report, reconcile
 from cti.core.rules import Rules
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.books import BookRows, Books
+from cti.daemon.latecomers import Latecomers
 from store.errors import StoreError
 
 SETTLE = 3.0  # s after which the books have what happened
@@ -35,7 +37,7 @@ _MARGIN = 5.0  # s read beyond what is asked for
 _UNJUDGED = 120.0  # s before its death that a process may have left unjudged
 _LOOK_BACK = 3600.0  # s before a window in which a queue pass that ends in it may have begun
 _LONGEST = 86_400.0  # s after which a gap is closed although a channel in the books has no end
-_RETRY = 10.0  # s after a failure
+_RETRY = 2.0, 60.0  # s after a failure: growing from about the first to at most the second
 _LOGGED = 20  # mismatches of one comparison; the counters have all
 
 log = structlog.get_logger(__name__)
@@ -100,6 +102,7 @@ class Bookkeeper:
         now: Callable[[], float],
         seen: Callable[[Sequence[Fact]], None] = lambda _facts: None,
         reconciled: Callable[[Report, int], None] = lambda _report, _bad: None,
+        readable: Callable[[str], None] = lambda _why: None,
         settle: float = SETTLE,
         lag: float = _LAG,
         every: float = _EVERY,
@@ -115,15 +118,17 @@ class Bookkeeper:
             now: epoch seconds on the PBX's clock.
             seen: gets calls and parts that nobody had seen, for today's figures.
             reconciled: gets each comparison, and how many unreadable lines were met for the first time.
+            readable: hears after each round why the books could not be read; "" when they could.
             settle: seconds the books get to have something.
             lag: seconds the comparison stays behind.
             every: seconds between two comparisons.
         """
-        self.status = BooksStatus(pbx)
+        self.status = BooksStatus(pbx, unverified="the books have not been read yet")
         self._pbx, self._rules, self._books = pbx, rules, books
         self._records, self._writer = records, writer
         self._now, self._seen, self._reconciled = now, seen, reconciled
-        self._settle, self._lag, self._every = settle, lag, every
+        self._settle, self._lag, self._every = settle + books.behind, lag + books.behind, every
+        self._readable, self._failed = readable, 0  # rounds in a row
         self._gaps: dict[str, Gap] = {}
         self._first_seen: float | None = None  # what was before is not ours to tell
         self._last_seen: float | None = None
@@ -133,6 +138,7 @@ class Bookkeeper:
         self._known_bad: set[str] = set()
         self._looked: set[str] = set()  # gaps filled as far as their calls are over
         self._due = 0.0  # when the gaps are to be looked at
+        self._latecomers = Latecomers()
         self._wake = asyncio.Event()
 
     # -- what happens
@@ -191,8 +197,8 @@ class Bookkeeper:
                     await asyncio.sleep(max(0.0, min(self._due - self._now(), self._every)))
 
     def _pause(self) -> float:
-        if self.status.unverified and self._books.any:
-            return min(_RETRY, self._every)
+        if self._failed:
+            return min(wait_after(self._failed), self._every)
         return min(self._every, max(0.05, self._due - self._now())) if self._due else self._every
 
     async def round(self) -> BooksStatus:
@@ -200,14 +206,21 @@ class Bookkeeper:
         before = self.status.unverified
         try:
             if self._books.any:
-                await self._fill()
-                await self._compare()
+                filled, compared = await self._fill(), await self._compare()
+                if not (filled or compared):  # whether the books can be read is to be known all the same
+                    await self._books.read(self._now() - _MARGIN, self._now())
             self.status.unverified = self._books.missing
+            self._failed = 0
+            self._readable("")
         except (BookUnreadable, StoreError) as error:
             self.status.unverified = str(error)
+            self._failed += 1
+            if isinstance(error, BookUnreadable):
+                self._readable(str(error))
         except Exception as error:
             log.exception("bookkeeping_failed", pbx=self._pbx)
             self.status.unverified = f"{type(error).__name__}: {error}"
+            self._failed += 1
         self.status.gaps = len(self._gaps)
         if self.status.unverified and self.status.unverified != before:
             log.warning("records_unverified", pbx=self._pbx, reason=self.status.unverified)
@@ -215,7 +228,8 @@ class Bookkeeper:
 
     # -- gaps
 
-    async def _fill(self) -> None:
+    async def _fill(self) -> bool:
+        """Fill the gaps that are due; returns whether there were any."""
         now = self._now()
         gaps = [gap for gap in self._gaps.values() if gap.ended_at + self._settle <= now]
         self._due = 0.0
@@ -223,12 +237,13 @@ class Bookkeeper:
         if waiting:
             self._look_at(min(waiting))
         if not gaps:
-            return
+            return False
         span = await self._span(min(gap.began_at for gap in gaps), now)
         found = await asyncio.to_thread(plan, self._pbx, self._rules, gaps, span.books.rows(), span.known)
         await self._write(found)
         self._looked |= {gap.id for gap in gaps}
         await self._close([gap for gap in gaps if not found.living or now - gap.ended_at > _LONGEST], now)
+        return True
 
     async def _span(self, since: float, until: float) -> Span:
         """Books and records of a time, from before the first channel of every call that needs completing."""
@@ -278,8 +293,8 @@ class Bookkeeper:
 
     # -- comparison
 
-    async def _compare(self) -> None:
-        """Judge what ended since the last time; not before the gaps have been looked at."""
+    async def _compare(self) -> bool:
+        """Judge what ended since the last time, if it is time; not before the gaps have been looked at."""
         starts = [gap.began_at for gap in self._gaps.values() if gap.id not in self._looked]
         until = min([self._now() - self._lag, *starts])
         if self._compared_until is None:
@@ -288,15 +303,21 @@ class Bookkeeper:
             self._compared_until = max(min([last, until, *begins]), self._first_seen or 0.0)
         since = self._compared_until
         if self._books.missing or not self._in_step or until - since < min(1.0, self._every):
-            return
+            return False
         books, report = await self._judge(since, until)
         self._compared_until = self.status.verified_until = until
         self._count(report, books)
         missing = {MismatchReason.NOT_IN_RECORDS, MismatchReason.CDR_WITHOUT_CALL}
-        if any(mismatch.reason in missing for mismatch in report.mismatches):
-            span = await self._span(since, self._now())
+        wanted = [since] if any(one.reason in missing for one in report.mismatches) else []
+        late = self._latecomers.found(books, since - _LOOK_BACK, since)
+        if late is not None:
+            log.info("books_late", pbx=self._pbx, seconds=self._now() - late)
+            wanted.append(late)
+        if wanted:
+            span = await self._span(min(wanted), self._now())
             rows, first = span.books.rows(), self._first_seen or 0.0
             await self._write(plan(self._pbx, self._rules, [], rows, span.known, not_before=first))
+        return True
 
     async def _judge(self, since: float, until: float) -> tuple[BookRows, Report]:
         books = await self._books.read(since - _LOOK_BACK, self._now())
@@ -335,6 +356,12 @@ class Bookkeeper:
                 ours=mismatch.ours,
                 book=mismatch.book,
             )
+
+
+def wait_after(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: twice as long each time, and never together with others."""
+    first, longest = _RETRY
+    return min(longest, first * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
 
 def _counted(by_reason: Mapping[str, int]) -> dict[str, int]:

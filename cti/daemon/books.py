@@ -1,4 +1,7 @@
-"""The books of one PBX as files: what stands in them about a span of time, found without reading the rest.
+"""The books of one PBX: what stands in them about a span of time, found without reading the rest.
+
+Each book is a file of this machine, the copy of one that `cti ship-books` sends, or a table of a database; here are the
+files, and what brings the three together.
 
 Nothing is remembered between two readings: a book is in order of time, so the place where a span begins is found by
 halving, in the file itself and in those that logrotate made of it. A position kept somewhere would be lost with the file.
@@ -8,7 +11,7 @@ import asyncio
 import gzip
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, cast
@@ -17,7 +20,9 @@ from cti.core.backfill import Rows
 from cti.core.books import BadLine, CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.cdrcel import cel_of
 from cti.core.cel import CelRow, parse_cel_line
+from cti.daemon.bookdb import DatabaseBooks
 from cti.daemon.bookreader import BookUnreadable
+from cti.daemon.shipped import BEHIND, ShippedBooks
 
 Row = TypeVar("Row")
 
@@ -68,29 +73,63 @@ class BookRows:
 class Books:
     """The books of one PBX."""
 
-    def __init__(self, settings: BookSettings) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: BookSettings,
+        *,
+        shipped: ShippedBooks | None = None,
+        database: DatabaseBooks | None = None,
+    ) -> None:
+        """Files of this machine, and beside them (other books) what is shipped or in a database."""
+        self._settings, self._shipped, self._database = settings, shipped, database
 
     @property
     def missing(self) -> str:
         """What is not configured and needed to verify records; "" when nothing is."""
-        names = [name for name in ("queue_log", "cdr_csv") if getattr(self._settings, name) is None]
+        names = [name for name in ("queue_log", "cdr_csv") if name not in self._places]
         return f"{' and '.join(names)} not configured" if names else ""
 
     @property
     def any(self) -> bool:
         """Whether there is any book at all."""
-        of = self._settings
-        return any(path is not None for path in (of.queue_log, of.cdr_csv, of.cel_csv))
+        return bool(self._places)
+
+    @property
+    def behind(self) -> float:
+        """Seconds after which a line is surely here."""
+        shipping = BEHIND if self._shipped is not None else 0.0
+        return max(shipping, self._database.late if self._database is not None else 0.0)
+
+    @property
+    def _places(self) -> set[str]:
+        named = {name for name in ("queue_log", "cdr_csv", "cel_csv") if self._path(name) is not None}
+        return named | (self._database.books if self._database is not None else set())
+
+    def _path(self, name: str) -> Path | None:
+        if self._shipped is not None and name in self._shipped.books:
+            return self._shipped.path(name)
+        path: Path | None = getattr(self._settings, name)
+        return path
 
     async def read(self, since: float, until: float) -> BookRows:
         """Every line of [since, until]; of the CDR, rows that ended then. Raises BookUnreadable."""
-        return await asyncio.to_thread(self.read_now, since, until)
+        found = await asyncio.to_thread(self.read_now, since, until)
+        if self._database is None:
+            return found
+        tables = await self._database.read(since, until)
+        return replace(
+            found,
+            queue_log=tables.queue_log if tables.queue_log is not None else found.queue_log,
+            cdr=tables.cdr if tables.cdr is not None else found.cdr,
+            cel=tables.cel if tables.cel is not None else found.cel,
+            bad={**found.bad, **tables.bad},
+        )
 
     def read_now(self, since: float, until: float) -> BookRows:
-        """As `read`, in this thread."""
-        of = self._settings
+        """As `read`, in this thread; the files alone."""
         bad: dict[str, tuple[BadLine, ...]] = {}
+        if self._shipped is not None:
+            self._shipped.check(until)
 
         def span(name: str, path: Path | None, kind: _Kind[Row]) -> tuple[Row, ...] | None:
             if path is None:
@@ -98,9 +137,9 @@ class Books:
             rows, bad[name] = _read(path, kind, since, until)
             return rows
 
-        queue_log = span("queue_log", of.queue_log, _QUEUE_LOG)
-        cdr = span("cdr_csv", of.cdr_csv, _CDR)
-        cel = span("cel_csv", of.cel_csv, _CEL)
+        queue_log = span("queue_log", self._path("queue_log"), _QUEUE_LOG)
+        cdr = span("cdr_csv", self._path("cdr_csv"), _CDR)
+        cel = span("cel_csv", self._path("cel_csv"), _CEL)
         return BookRows(queue_log, cdr, cel, bad)
 
 

@@ -17,7 +17,7 @@ import typer
 
 from config.problems import ConfigError
 from config.settings import Settings
-from cti.daemon import ask, errors, report, verify
+from cti.daemon import ask, errors, report, shipping, verify
 from cti.daemon.client import DaemonUnreachable, RequestRefused
 from cti.daemon.options import ConfigOption, JsonOption, console, find, say, settings_of, write_json
 
@@ -34,6 +34,8 @@ Examples:
   cti duty --at "2026-10-01 20:30"     who answers then?
   cti reconcile --from today           do the records agree with the PBX's books?
   cti explain main-1795301434.245      what happened in this call, step by step?
+  cti ship-books --to https://cti.example.com --pbx main --queue-log /var/log/asterisk/queue_log
+                                       beside a remote PBX: send its books to the daemon
   cti fault open headset --detail "desk 12 hears nothing" --by 2001
 
 \b
@@ -260,6 +262,7 @@ def openapi() -> None:
     typer.echo(text())
 
 
+app.command("ship-books")(shipping.ship_books)
 for command in (ask.calls, ask.agents, ask.queues, ask.duty, ask.faults, verify.reconcile, verify.explain):
     app.command()(command)
 app.add_typer(report.app, name="fault")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cti.daemon.http.deps import Check, Health
 from cti.daemon.inbox import Inbox
 from cti.daemon.publish import PublishState
-from metrics.sources import DoorFigures, DutyFigures, NotifyFigures, Sources, StoreFigures
+from metrics.sources import BookFigures, DoorFigures, DutyFigures, NotifyFigures, Sources, StoreFigures
 
 if TYPE_CHECKING:
     from cti.daemon.service import Room, Service
@@ -48,7 +48,11 @@ def sources(service: "Service") -> Sources:
         zone = ZoneInfo(service.settings.duty.timezone)
         return [_duty(room, zone) for room in service.rooms.values()]
 
-    return Sources(door=door, store=store, notify=notify, duty=duty)
+    def books() -> Iterable[BookFigures]:
+        of = [room.books.status for room in service.rooms.values()]
+        return [BookFigures(one.pbx, not one.unverified, one.verified_until) for one in of]
+
+    return Sources(door=door, store=store, notify=notify, duty=duty, books=books)
 
 
 def _door(room: "Room") -> DoorFigures:

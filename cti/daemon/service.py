@@ -30,7 +30,7 @@ from cti.daemon.act import Actor
 from cti.daemon.ami import ROLES, Pbx
 from cti.daemon.board import Board
 from cti.daemon.bookkeeper import Bookkeeper
-from cti.daemon.books import Books
+from cti.daemon.booksources import books_of, shipped_of
 from cti.daemon.clock import WallClock
 from cti.daemon.figures import Progress, health_of, sources
 from cti.daemon.former import Former, FormerRoom
@@ -88,12 +88,13 @@ class Room:
         self.books = Bookkeeper(
             name,
             rules_of(settings, name),
-            Books(settings.pbx[name]),
+            books_of(settings, name, service.shipped.get(name)),
             service.store.queries,
             service.store.writer,
             now=self.pbx.now,
             seen=service.seen_marks,
             reconciled=service.reconciled(name),
+            readable=self._books_readable,
         )
         self.pump = Pump(
             self.core,
@@ -143,6 +144,13 @@ class Room:
         passing = status.state is PublishState.NO_PBX and (not self.pbx.status.up or self._unpublished == 1)
         if not passing:
             self.board.begin(FaultKind.PUBLISH, "publisher", status.error, self.name)
+
+    def _books_readable(self, why: str) -> None:
+        """Whether the PBX's books could be read; "" when they could."""
+        if why:
+            self.board.begin(FaultKind.BOOKS, "books", why, self.name)
+        else:
+            self.board.end("books", {FaultKind.BOOKS}, self.name)
 
     def _clock_stepped(self, at: float, seconds: float) -> None:
         if time.monotonic() - self._stepped_at < _STEPS_APART:
@@ -229,6 +237,8 @@ class Service:
         self.started_at = time.time()
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._reloader = reloader
+        shipped = {name: shipped_of(settings, name) for name in settings.pbx}
+        self.shipped = {name: store for name, store in shipped.items() if store is not None}
         self.rooms = {name: Room(self, name) for name in settings.pbx}
         self.takeup = TakeUp(self)
         self._group: asyncio.TaskGroup | None = None
@@ -339,6 +349,8 @@ class Service:
             allowed_hosts=self.settings.http.allowed_hosts,
             people=self.people,
             books=lambda: [room.books.status for room in self.rooms.values()],
+            shipped=self.shipped,
+            books_token=token.ensure(self.settings.data_dir, token.BOOKS) if self.shipped else "",
         )
 
     async def serve(self) -> None:

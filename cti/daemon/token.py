@@ -1,4 +1,4 @@
-"""The API's bearer token: made once, kept in a file that only the daemon's user can read."""
+"""The API's bearer tokens: each made once, kept in a file that only the daemon's user can read."""
 
 import os
 import secrets
@@ -8,6 +8,8 @@ from pathlib import Path
 from cti.daemon.errors import ConfigError
 
 NAME = "api-token"
+BOOKS = "books-token"
+"""Opens only the path to which `cti ship-books` sends."""
 _SHORTEST = 20
 
 
@@ -15,13 +17,13 @@ class TokenMissing(ConfigError):
     """No daemon ever started on this data directory."""
 
 
-def ensure(data_dir: Path) -> str:
-    """Return the token, made at the first start.
+def ensure(data_dir: Path, name: str = NAME) -> str:
+    """Return the token of this name, made at the first start.
 
     Raises:
         ConfigError: the file cannot be made, or others can read it.
     """
-    path = data_dir / NAME
+    path = data_dir / name
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         _make(path)
@@ -31,14 +33,14 @@ def ensure(data_dir: Path) -> str:
         raise ConfigError(
             f"{path}: cannot be made ({error.strerror}); make data_dir writable for the user of the daemon"
         ) from error
-    return read(data_dir)
+    return read_file(path)
 
 
 def _make(path: Path) -> None:
     """Write the whole file under another name and link it: nobody ever sees half a token."""
     if path.exists():
         raise FileExistsError(path)
-    draft = path.with_name(f".{NAME}.{secrets.token_hex(8)}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -51,13 +53,17 @@ def _make(path: Path) -> None:
 
 
 def read(data_dir: Path) -> str:
-    """Return the token that the daemon made.
+    """Return the token that the daemon made; raises as `read_file`."""
+    return read_file(data_dir / NAME)
+
+
+def read_file(path: Path) -> str:
+    """Return the token in a file.
 
     Raises:
         TokenMissing: there is none.
         ConfigError: it cannot be read, or others can read it.
     """
-    path = data_dir / NAME
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii").strip()

@@ -21,6 +21,7 @@ from cti.core.story import Parts, Story, lines_of, picture, quality_in_words, te
 from cti.daemon import errors
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.books import Books
+from cti.daemon.booksources import books_of
 from cti.daemon.moments import moment
 from cti.daemon.options import ConfigOption, JsonOption, console, say, settings_of, write_json
 from cti.daemon.show import cell
@@ -54,7 +55,7 @@ def reconcile(
     Every call that one of them lacks, every field that differs beyond the books' resolution, grouped by reason, with
     the raw lines. Exit status 1 when they disagree, or when the books cannot be read.
     """
-    settings = settings_of(config, needed=("database",))
+    settings = settings_of(config, needed=("database", "books"))
     names = _names(settings, pbx)
     zone, now = ZoneInfo(settings.duty.timezone), dt.datetime.now(dt.UTC)
     start, end = _instant(since, "--from", zone, now), _instant(until, "--to", zone, now)
@@ -87,7 +88,7 @@ async def _reconcile(settings: Settings, names: Sequence[str], since: float, unt
     try:
         async with await open_store(settings.database.full_url) as store:
             return [
-                await _verdict(name, Books(settings.pbx[name]), store.queries, since, until) for name in names
+                await _verdict(name, books_of(settings, name), store.queries, since, until) for name in names
             ]
     except StoreError as error:
         raise errors.StoreError(str(error)) from error
@@ -198,7 +199,7 @@ def explain(
 
     What happened to whom, when, and from which event or book that is known; with a picture.
     """
-    settings = settings_of(config, needed=("database",))
+    settings = settings_of(config, needed=("database", "books"))
     told, raw = asyncio.run(_explain(settings, call, lines=lines or as_json))
     zone = ZoneInfo(settings.duty.timezone)
     if as_json:
@@ -245,7 +246,7 @@ async def _lines(settings: Settings, parts: Parts) -> list[tuple[float, str, str
     if call.pbx not in settings.pbx:
         return []
     try:
-        books = await Books(settings.pbx[call.pbx]).read(
+        books = await books_of(settings, call.pbx).read(
             call.started_at - 2, (call.ended_at or dt.datetime.now(dt.UTC).timestamp()) + 2
         )
     except BookUnreadable as error:

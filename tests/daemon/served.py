@@ -11,14 +11,17 @@ from pathlib import Path
 from config.sections import Http
 from cti.core import facts as f
 from cti.daemon.board import Board
+from cti.daemon.bookkeeper import BooksStatus
 from cti.daemon.http import Check, Health, HttpDeps, make_app, start
 from cti.daemon.live import Live
 from cti.daemon.reports import Reports
+from cti.daemon.shipped import ShippedBooks
 from routing.calendar import Day, DayKind, DayReason
 from routing.roster import Duty, DutyKind, Reason, Role, Rung, UnknownHotline
 from store import Store, open_store
 
 TOKEN = "test-token-0123456789-abcdefghij"
+BOOKS_TOKEN = "books-token-0123456789-abcdefghi"
 AT = 1_790_000_000.25  # 2026-09-21T14:13:20.25Z
 NEWCOMER = "2009"  # in the database, never logged in
 NAMES = ("王芳", "O'Brien", "李 小龙", "")
@@ -126,6 +129,8 @@ class Served:
     store: Store
     live: Live
     health: list[Health]  # the last one is shown
+    books: list[BooksStatus]
+    shipped: ShippedBooks  # where the books of "main" go
 
 
 @contextlib.asynccontextmanager
@@ -137,6 +142,8 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
         live.take(day())
         await store.writer.committed()
         board = Board(store.writer.put, now=lambda: AT + 1000)
+        statuses = [BooksStatus("main")]
+        store_of_books = ShippedBooks(directory / "books" / "main", ("queue_log", "cdr_csv"))
         health = [Health(ok=True, ready=True, checks=(Check("link main", ok=True, detail="up"),))]
         app = make_app(
             HttpDeps(
@@ -150,13 +157,16 @@ async def served(directory: Path, *, allowed_hosts: tuple[str, ...] = ()) -> Asy
                 allowed_hosts=allowed_hosts,
                 now=lambda: AT + 1000,
                 people=lambda: (NEWCOMER,),
+                books=lambda: statuses,
+                shipped={"main": store_of_books},
+                books_token=BOOKS_TOKEN,
             )
         )
         # Port 0 is not for people, so the settings refuse it; a test wants any free one.
         runner = await start(app, Http.model_construct(host="127.0.0.1", port=0))
         try:
             port = runner.addresses[0][1]
-            yield Served(f"http://127.0.0.1:{port}", port, store, live, health)
+            yield Served(f"http://127.0.0.1:{port}", port, store, live, health, statuses, store_of_books)
         finally:
             await runner.cleanup()
 

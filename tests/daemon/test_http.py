@@ -284,7 +284,7 @@ class TestCalls:
         parts = {name: len(record[name]) for name in record if isinstance(record[name], list)}
         assert parts == dict.fromkeys(
             ("legs", "queue_stays", "attempts", "talks", "transfers", "recordings"), 1
-        ) | {"sources": 0}
+        ) | {"sources": 0, "unverified": 0}
         assert record["attempts"][0]["agent_state"] == "available"
         assert record["queue_stays"][0]["book_wait"] == 6.0
         assert record["talks"][0]["hold"] == 3.0

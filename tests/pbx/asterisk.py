@@ -106,6 +106,10 @@ class PbxConfig:
     """Play the product's real prompts; otherwise each of them is a tenth of a second of silence."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """More environment of the process, for example TZ."""
+    modules: tuple[str, ...] = ()
+    """More modules of the PBX."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """More of the PBX's configuration files, by name."""
 
 
 @dataclass(frozen=True)
@@ -329,6 +333,9 @@ class Asterisk:
             target = self.etc_dir / name
             if not target.exists():
                 target.write_text("")
+        if self._role is Role.PBX:
+            for name, text in self._config.files.items():
+                (self.etc_dir / name).write_text(text)
 
     @property
     def _prompts_dir(self) -> Path:
@@ -355,7 +362,9 @@ class Asterisk:
             (self._prompts_dir / prompt.name).write_bytes(b"\xff" * 800)
 
     def _values(self) -> dict[str, str]:
-        modules = _COMMON_MODULES + (_PBX_MODULES if self._role is Role.PBX else ())
+        modules = _COMMON_MODULES + (
+            (*_PBX_MODULES, *self._config.modules) if self._role is Role.PBX else ()
+        )
         return {
             "etc": str(self.etc_dir),
             "run": str(self.directory / "run"),

@@ -1,12 +1,13 @@
 """What the HTTP side is given by the shell; it opens nothing itself."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cti.daemon.bookkeeper import BooksStatus
 from cti.daemon.live import Live
 from cti.daemon.reports import Reports
+from cti.daemon.shipped import ShippedBooks
 from routing.roster import Duty
 from store.queries import Queries
 
@@ -50,3 +51,6 @@ class HttpDeps:
     now: Callable[[], float] = time.time  # epoch seconds
     people: Callable[[], Collection[str]] = tuple  # agents whom the database knows, by number
     books: Callable[[], Sequence[BooksStatus]] = tuple  # how the PBXs' books stand
+    shipped: Mapping[str, ShippedBooks] = field(default_factory=dict)
+    """Where the books go that `cti ship-books` sends, by PBX."""
+    books_token: str = ""  # opens the path of those books and no other; "" when none are to come

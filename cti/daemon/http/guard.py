@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
@@ -16,6 +17,8 @@ PUBLIC = frozenset({"/metrics", "/healthz", "/readyz"})
 """Paths without a token: they tell nothing about callers. /metrics names the agents, as its readers need it."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+
+_NONE: Mapping[str, str] = {}
 
 log = structlog.get_logger(__name__)
 
@@ -78,14 +81,23 @@ def host_check(allowed: tuple[str, ...]) -> Middleware:
     return check
 
 
-def token_check(token: str) -> Middleware:
-    """Let only those pass who know the token; the paths in `PUBLIC`, and those that do not exist, need none."""
+def token_check(token: str, narrow: Mapping[str, str] = _NONE) -> Middleware:
+    """Let only those pass who know the token; the paths in `PUBLIC`, and those that do not exist, need none.
+
+    `narrow` holds tokens by path that open that path and no other; "" opens nothing.
+    """
     expected = token.encode()
+    narrow_ones = {path: one.encode() for path, one in narrow.items() if one}
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.getall(hdrs.AUTHORIZATION, [])
-        if _is_public(request) or (len(given) == 1 and _is_token(given[0], expected)):
+        resource = request.match_info.route.resource
+        accepted = [
+            expected,
+            *(one for path, one in narrow_ones.items() if resource and resource.canonical == path),
+        ]
+        if _is_public(request) or (len(given) == 1 and any(_is_token(given[0], one) for one in accepted)):
             return await handler(request)
         challenge = 'Bearer realm="cti"' + (', error="invalid_token"' if given else "")
         detail = (

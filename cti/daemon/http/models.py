@@ -30,6 +30,23 @@ class Page(Answer, Generic[T]):
     )
 
 
+class Unverified(Answer):
+    """A PBX whose records cannot be held against its own books at the moment."""
+
+    pbx: str
+    why: str
+
+
+class Figures(Answer):
+    """An answer whose figures stand or fall with the books of the PBXs they are about."""
+
+    unverified: list[Unverified] = Field([], description="PBXs whose figures here are unverified, and why")
+
+
+class FiguresPage(Page[T], Figures, Generic[T]):
+    """Some of the rows, newest first, and how far they are verified."""
+
+
 class Call(Answer):
     """One contact from its first channel to its last hangup."""
 
@@ -152,7 +169,7 @@ class Recording(Answer):
     paused: float
 
 
-class CallRecord(Call):
+class CallRecord(Call, Figures):
     """One call with all its parts, each kind in order of time."""
 
     legs: list[Leg]
@@ -259,3 +276,17 @@ class Incident(Answer):
     at: Instant
     detail: str
     result: str | None
+
+
+class StoredBook(Answer):
+    """How far one file of a book is here."""
+
+    book: str
+    file: str
+    size: int = Field(description="bytes; go on from there")
+
+
+class StoredBooks(Answer):
+    """How far every file of a PBX's books is here."""
+
+    files: list[StoredBook]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cti.core import facts as f
 from cti.daemon.http.instants import Instant
-from cti.daemon.http.models import AgentState, Answer, AwayEpisode, Call
+from cti.daemon.http.models import AgentState, Answer, AwayEpisode, Call, Figures
 from routing.calendar import DayKind, DayReason
 from routing.roster import DutyKind, Reason, Role
 
@@ -19,6 +19,10 @@ class Now(Answer, Generic[T]):
 
     at: Instant = Field(description="the moment of this picture")
     items: list[T]
+
+
+class FiguresNow(Now[T], Figures, Generic[T]):
+    """The current picture, and how far its figures are verified."""
 
 
 class Books(Answer):

@@ -180,7 +180,7 @@ async def books(deps: HttpDeps, _path: Mapping[str, str], query: q.PbxQuery) -> 
 
 
 ROUTES: tuple[Route[Any], ...] = (
-    Route("/api/v1/calls", "Calls, newest first", q.CallsQuery, m.Page[m.Call], calls),
+    Route("/api/v1/calls", "Calls, newest first", q.CallsQuery, m.FiguresPage[m.Call], calls),
     Route(
         "/api/v1/calls/{id}",
         "One call with all its parts; the id of a merged call leads to the one it became a part of",
@@ -204,16 +204,16 @@ ROUTES: tuple[Route[Any], ...] = (
         pic.Now[pic.Books],
         books,
     ),
-    Route("/api/v1/agents", "Every agent now", q.AgentsQuery, pic.Now[pic.Agent], agents),
+    Route("/api/v1/agents", "Every agent now", q.AgentsQuery, pic.FiguresNow[pic.Agent], agents),
     Route(
         "/api/v1/agents/{id}/states",
         "An agent's states, newest first",
         q.StatesQuery,
-        m.Page[m.StateSpan],
+        m.FiguresPage[m.StateSpan],
         agent_states,
         "no agent has this number",
     ),
-    Route("/api/v1/queues", "Every queue now", q.PbxQuery, pic.Now[pic.Queue], queues),
+    Route("/api/v1/queues", "Every queue now", q.PbxQuery, pic.FiguresNow[pic.Queue], queues),
     Route(
         "/api/v1/duty",
         "Who is on duty at an instant",
@@ -239,5 +239,18 @@ async def answer(route: Route[Any], deps: HttpDeps, path: Mapping[str, str], que
     except BadCursor:
         cure = "is not one this list gave out; leave it out to begin anew"
         raise invalid([FieldError(field="cursor", detail=cure)]) from None
-    body: bytes = route.answer.model_validate(result).model_dump_json().encode()
+    made = route.answer.model_validate(result)
+    if isinstance(made, m.Figures):
+        made = made.model_copy(update={"unverified": _unverified(deps, made, query)})
+    body: bytes = made.model_dump_json().encode()
     return body
+
+
+def _unverified(deps: HttpDeps, made: m.Figures, query: q.Query) -> list[m.Unverified]:
+    """PBXs whose figures may be in this answer, and cannot be verified."""
+    of = made.pbx if isinstance(made, m.CallRecord) else getattr(query, "pbx", None)
+    return [
+        m.Unverified(pbx=status.pbx, why=status.unverified)
+        for status in deps.books()
+        if status.unverified and of in {None, status.pbx}
+    ]

@@ -14,7 +14,7 @@ from cti.daemon.http.deps import Health, HttpDeps
 from cti.daemon.http.guard import host_check, problems, token_check
 from cti.daemon.http.problems import FieldError, field_errors, invalid, not_found
 from cti.daemon.http.routes import ROUTES, Route, answer
-from cti.daemon.http.writes import LONGEST_BODY, WRITES, Write
+from cti.daemon.http.writes import BOOKS_PATH, LONGEST_BODY, WRITES, Write
 from metrics.record import CONTENT_TYPE
 
 _LONGEST_ID = 200
@@ -24,7 +24,11 @@ def make_app(deps: HttpDeps) -> web.Application:
     """Build the application; it opens nothing."""
     app = web.Application(
         client_max_size=LONGEST_BODY,
-        middlewares=[problems, host_check(deps.allowed_hosts), token_check(deps.token)],
+        middlewares=[
+            problems,
+            host_check(deps.allowed_hosts),
+            token_check(deps.token, {BOOKS_PATH: deps.books_token}),
+        ],
     )
     _get(app, "/metrics", _metrics(deps))
     _get(app, "/healthz", _health(deps, ready=False))
@@ -68,7 +72,7 @@ def _change(write: Write[Any], deps: HttpDeps) -> Any:
     async def handle(request: web.Request) -> web.Response:
         asked(params.Query, request)
         path = _path(request.match_info)
-        body = await writes.read(write.body, request)
+        body = await writes.read(write.body, request, write.longest)
         return web.Response(
             status=write.status,
             body=await writes.answer(write, deps, path, body),

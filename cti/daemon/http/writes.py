@@ -17,9 +17,11 @@ from cti.daemon.http import models as m
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.http.problems import FieldError, Refused, field_errors, invalid, not_found, problem
 from cti.daemon.reports import NotDurable, ReportRefused, UnknownFault, UnknownPbx
+from cti.daemon.shipped import NotStored, ShipmentRefused, State
 
 B = TypeVar("B", bound=b.Body)
 
+BOOKS_PATH = "/api/v1/pbxs/{pbx}/books"
 LONGEST_BODY = 16 * 1024  # bytes
 _JSON = "application/json"
 
@@ -36,17 +38,33 @@ class Write(Generic[B]):
     status: HTTPStatus
     not_found: str
     conflict: str
+    longest: int = LONGEST_BODY  # bytes
 
 
 async def open_fault(deps: HttpDeps, _path: Mapping[str, str], body: b.FaultOpening) -> Any:
     """Report a fault."""
     kind = FaultKind(body.kind.value)
-    return await deps.reports.open(kind, body.detail, pbx=body.pbx, at=body.at, by=body.reported_by)
+    return _untold(await deps.reports.open(kind, body.detail, pbx=body.pbx, at=body.at, by=body.reported_by))
 
 
 async def close_fault(deps: HttpDeps, path: Mapping[str, str], body: b.FaultClosing) -> Any:
     """End a fault that was reported."""
-    return await deps.reports.close(path["id"], body.at)
+    return _untold(await deps.reports.close(path["id"], body.at))
+
+
+def _untold(fault: Fault) -> Mapping[str, Any]:
+    return asdict(fault) | {"told": ()}
+
+
+async def ship_books(deps: HttpDeps, path: Mapping[str, str], body: b.Shipment) -> Any:
+    """Take what is new in the books of a remote PBX."""
+    store = deps.shipped.get(path["pbx"])
+    if store is None:
+        raise UnknownPbx(
+            'No PBX of this name has its books shipped; write shipped = […] in its table "books"'
+        )
+    state = State(body.complete_until, tuple(body.books), body.trouble)
+    return {"files": await store.take(body.parts, state)}
 
 
 WRITES: tuple[Write[Any], ...] = (
@@ -70,11 +88,22 @@ WRITES: tuple[Write[Any], ...] = (
         "no fault has this id",
         "the daemon found this fault and ends it itself, or `at` lies before its begin or in the future",
     ),
+    Write(
+        BOOKS_PATH,
+        "Send what is new in the books of a remote PBX (`cti ship-books` does); what is here already is passed over",
+        b.Shipment,
+        m.StoredBooks,
+        ship_books,
+        HTTPStatus.OK,
+        "no PBX of this name has its books shipped",
+        "a file is new here and `text` does not begin with its first line",
+        1024 * 1024,
+    ),
 )
 
 
-async def read(model: type[B], request: web.Request) -> B:
-    """Read a body.
+async def read(model: type[B], request: web.Request, longest: int = LONGEST_BODY) -> B:
+    """Read a body of so many bytes at most.
 
     Raises:
         Refused: it is not JSON (400, 415), too long (413), or has fields that are unknown or wrong (400).
@@ -83,9 +112,9 @@ async def read(model: type[B], request: web.Request) -> B:
         cure = f"Send the body as {_JSON}"
         raise Refused(problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, cure))
     try:
-        text = await request.read()
+        text = await request.clone(client_max_size=longest).read()
     except web.HTTPRequestEntityTooLarge:
-        cure = f"The body is longer than {LONGEST_BODY} bytes"
+        cure = f"The body is longer than {longest} bytes"
         raise Refused(problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, cure)) from None
     try:
         return model.model_validate_json(text)
@@ -105,12 +134,12 @@ async def answer(write: Write[Any], deps: HttpDeps, path: Mapping[str, str], bod
         Refused: it makes no sense as things are (404, 409), or cannot be made durable (503).
     """
     try:
-        fault: Fault = await write.handler(deps, path, body)
+        done = await write.handler(deps, path, body)
     except (UnknownPbx, UnknownFault) as error:
         raise not_found(str(error)) from None
-    except ReportRefused as error:
+    except (ReportRefused, ShipmentRefused) as error:
         raise Refused(problem(HTTPStatus.CONFLICT, str(error))) from None
-    except NotDurable as error:
+    except (NotDurable, NotStored) as error:
         raise Refused(problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)), {hdrs.RETRY_AFTER: "5"}) from None
-    made: bytes = write.answer.model_validate(asdict(fault) | {"told": ()}).model_dump_json().encode()
+    made: bytes = write.answer.model_validate(done).model_dump_json().encode()
     return made

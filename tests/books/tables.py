@@ -1,0 +1,41 @@
+"""The tables of the books: in MariaDB with the columns that FreePBX has, in PostgreSQL with those of the pgsql modules."""
+
+_CDR = (
+    ("clid", 80), ("src", 80), ("dst", 80), ("dcontext", 80), ("channel", 80), ("dstchannel", 80), ("lastapp", 80),
+    ("lastdata", 80), ("disposition", 45), ("accountcode", 20), ("uniqueid", 32), ("userfield", 255), ("did", 50),
+    ("recordingfile", 255), ("cnum", 80), ("cnam", 80), ("outbound_cnum", 80), ("outbound_cnam", 80), ("dst_cnam", 80),
+    ("linkedid", 32), ("peeraccount", 80),
+)  # fmt: skip
+_CEL = (
+    ("eventtype", 30), ("cid_name", 80), ("cid_num", 80), ("cid_ani", 80), ("cid_rdnis", 80), ("cid_dnid", 80),
+    ("exten", 80), ("context", 80), ("channame", 80), ("appname", 80), ("appdata", 255), ("accountcode", 20),
+    ("uniqueid", 32), ("linkedid", 32), ("peer", 80), ("userdeftype", 255), ("extra", 512),
+)  # fmt: skip
+_QUEUE_LOG = ("callid", "queuename", "agent", "event", "data1", "data2", "data3", "data4", "data5")
+
+
+def _texts(columns: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{name} varchar({size}) NOT NULL DEFAULT ''" for name, size in columns)
+
+
+MARIADB = (
+    f"CREATE TABLE cdr (calldate datetime NOT NULL, {_texts(_CDR)}, duration int NOT NULL DEFAULT 0, "
+    "billsec int NOT NULL DEFAULT 0, amaflags int NOT NULL DEFAULT 0, sequence int NOT NULL DEFAULT 0, "
+    "KEY calldate (calldate), KEY uniqueid (uniqueid))",
+    f"CREATE TABLE cel (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, eventtime datetime NOT NULL, {_texts(_CEL)}, "
+    "amaflags int NOT NULL DEFAULT 0, KEY uniqueid_index (uniqueid), KEY linkedid_index (linkedid))",
+    "CREATE TABLE queue_log (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, time varchar(32), "
+    + ", ".join(f"{name} varchar(100) NOT NULL DEFAULT ''" for name in _QUEUE_LOG)
+    + ")",
+)
+POSTGRESQL = (
+    f'CREATE TABLE cdr (start timestamp NOT NULL, answer timestamp, "end" timestamp, {_texts(_CDR)}, '
+    "duration bigint NOT NULL DEFAULT 0, billsec bigint NOT NULL DEFAULT 0, amaflags bigint NOT NULL DEFAULT 0, "
+    "sequence bigint NOT NULL DEFAULT 0)",
+    "CREATE INDEX ON cdr (start)",
+    f"CREATE TABLE cel (id serial PRIMARY KEY, eventtime timestamp NOT NULL, {_texts(_CEL)}, "
+    "amaflags bigint NOT NULL DEFAULT 0)",
+    "CREATE TABLE queue_log (id serial PRIMARY KEY, time timestamptz, "
+    + ", ".join(f"{name} varchar(100)" for name in _QUEUE_LOG)
+    + ")",
+)

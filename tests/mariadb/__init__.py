@@ -1,0 +1,1 @@
+"""Helpers that run a real MariaDB for the tests."""
