@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tests.scenarios.celbook import beside_cel
 from tests.scenarios.judge import Books, Run, compared, differences, hear, unexplained
 from tests.scenarios.model import Scenario
 from tests.scenarios.run import FIXTURES
@@ -11,7 +12,7 @@ from tests.scenarios.run import FIXTURES
 def books_of(play: Scenario, directory: Path = FIXTURES) -> Books:
     """The books of the committed run."""
     return Books.read(
-        (directory / f"{play.name}.queue_log").read_text(), (directory / f"{play.name}.cdr.csv").read_text()
+        *((directory / f"{play.name}.{book}").read_text() for book in ("queue_log", "cdr.csv", "cel.csv"))
     )
 
 
@@ -23,8 +24,10 @@ def run_of(play: Scenario, directory: Path = FIXTURES) -> Run:
 def judged(play: Scenario, directory: Path = FIXTURES) -> list[str]:
     """Everything that is wrong with the record of a committed run, as lines for a person."""
     session, run = hear(directory / f"{play.name}.ami.gz"), run_of(play, directory)
-    report = compared(session, books_of(play, directory), run)
+    books = books_of(play, directory)
+    report = compared(session, books, run)
     out = differences(session, run) + unexplained(report, run)
+    out += [str(odd) for odd in beside_cel(session, books.cel) if odd.reason not in play.explained]
     out += [f"rejected: {fact.reason} {fact.detail}" for fact in session.rejected]
     if not report.checked:
         out.append("nothing was compared with the books")

@@ -236,9 +236,10 @@ class Books:
 
     queue_log: tuple[QueueRow, ...]
     cdr: tuple[CdrRow, ...]
+    cel: str  # as it stands: it is read apart from the product's own ways (tests.scenarios.celbook)
 
     @classmethod
-    def read(cls, queue_log: str, cdr: str) -> "Books":
+    def read(cls, queue_log: str, cdr: str, cel: str) -> "Books":
         rows = [parse_queue_line(line) for line in queue_log.splitlines()]
         pairs = [parse_cdr_line(line) for line in cdr.splitlines()]
         assert all(isinstance(row, QueueRow) for row in rows), rows
@@ -246,6 +247,7 @@ class Books:
         return cls(
             tuple(row for row in rows if isinstance(row, QueueRow)),
             tuple(row for row in pairs if isinstance(row, CdrRow)),
+            cel,
         )
 
 

@@ -198,8 +198,8 @@ RULES: dict[str, str] = {
         "the consultation's. No pass in the book is whole; the record has the one pass there was."
     ),
     "masquerade_of_the_caller": (
-        "A half-finished transfer puts the caller in the place of the channel that is calling (a masquerade, which swaps "
-        "uniqueids without any event). app_queue closes the first pass with ATTENDEDTRANSFER under whichever uniqueid it "
+        "An attended transfer to a phone that rings still, or to a menu, puts the caller in the place of the channel that "
+        "is calling or hears it (a masquerade, which swaps uniqueids without any event). app_queue closes the first pass with ATTENDEDTRANSFER under whichever uniqueid it "
         "finds on the channel at that moment: sometimes the consultation's, and then the pass has no end in the book."
     ),
     "pickup_of_a_queue_call": (

@@ -150,6 +150,7 @@ async def dialler_gives_no_number(s: Stage) -> None:
     ),
     queues=SALES,
     numbers={**LINE, **MENU},
+    explained={"book_talk": "masquerade_of_the_caller"},
 )
 async def attended_to_a_menu(s: Stage) -> None:
     """The agent dials an announcement and connects the customer with it: from then on the customer hears that."""

@@ -31,7 +31,9 @@ by `cti record`, alone, beside the queue_log, CDR and CEL of the same run (tests
 * from that recording, in milliseconds and without a PBX (`pytest tests/scenarios/test_fixtures.py`),
 * live, all of them on one PBX at the same time, so that calls overlap (`pytest tests/scenarios/test_live.py`),
 * against the books of the same run, both times. *Books* names what was compared: queue_log passes (outcome, agent,
-  wait, talk) where a queue took part, CDR rows always. A name in that column is a rule below that explains a difference.
+  wait, talk) where a queue took part; CDR rows; CEL: every channel in exactly one record, what belongs together in one and
+  nothing else, each phone's talks to 0.15 s as it was bridged, through Local channels too, and when it was picked up. A
+  name in that column is a rule below that explains a difference.
 
 People and queues have roles: Anna, Ben and Carl are agents, *line* and *desk* numbers that customers dial. Durations
 are compared within 0.3 s; `…` means as long as pressing the keys takes. Several records mean several calls that must
@@ -93,7 +95,7 @@ def document() -> str:
 def _row(play: Scenario) -> str:
     records = "<br>".join(_record(record) for record in play.records)
     rules = "".join(f", {rule} ({reason})" for reason, rule in play.explained.items())
-    books = ("queue_log, " if any(record.stays for record in play.records) else "") + "CDR" + rules
+    books = ("queue_log, " if any(record.stays for record in play.records) else "") + "CDR, CEL" + rules
     return f"| {play.name} | {play.what} | {records} | {books} |\n"
 
 

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.pbx.provision import find_tree, provision
+from tests.scenarios.celbook import beside_cel
 from tests.scenarios.judge import Books, Run, Session, compared, differences, hear, unexplained
 from tests.scenarios.run import BookEnds, Outcome, house, play_all, recorded
 from tests.scenarios.scenes import loaded
@@ -41,7 +42,7 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
     yield Played(
         outcomes,
         hear(directory / "all.ami"),
-        Books.read(books["queue_log"].decode(), books["cdr.csv"].decode()),
+        Books.read(*(books[name].decode() for name in ("queue_log", "cdr.csv", "cel.csv"))),
     )
 
 
@@ -53,6 +54,8 @@ async def test_the_record_live(played: Played, name: str) -> None:
     run = Run.of(loaded()[name], outcome.summary)
     assert differences(played.session, run, SPARE) == []
     assert unexplained(compared(played.session, played.books, run), run) == []
+    odd = beside_cel(played.session, played.books.cel, run.channels)
+    assert [str(one) for one in odd if one.reason not in run.scenario.explained] == []
 
 
 async def test_nothing_is_left_over_or_rejected(played: Played) -> None:
