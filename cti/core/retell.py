@@ -99,7 +99,12 @@ class _Teller:
         self._diallers: dict[str, _App | None] = {}
         self._stays_on_line: set[str] = set()
         self._picked: set[str] = set()  # rung channels whose call somebody else took
-        self._uid_by_name = {row.channel: row.uniqueid for row in self.rows}
+        self._named: dict[
+            str, list[CelRow]
+        ] = {}  # first rows of the channels of one name: a restarted PBX counts anew
+        for rows in self.channels.values():
+            for name in {row.channel for row in rows}:
+                self._named.setdefault(name, []).append(rows[0])
 
     def tell(self) -> list[ev.Event]:
         for place, row in enumerate(self.rows):
@@ -226,8 +231,12 @@ class _Teller:
 
     def _pair_place(self, row: CelRow, place: int) -> int:
         """A Local channel is rung when both its halves are there."""
-        other = self._uid_by_name.get(row.channel[:-1] + "2") if row.channel.endswith(";1") else None
-        return place if other is None else max(place, self._places[id(self.channels[other][0])])
+        other = self._called(row.channel[:-1] + "2", row.at + _AT_ONCE) if row.channel.endswith(";1") else ""
+        return max(place, self._places[id(self.channels[other][0])]) if other else place
+
+    def _called(self, name: str, at: float) -> str:
+        """Uniqueid of the channel that had this name then; "" when none had."""
+        return next((row.uniqueid for row in reversed(self._named.get(name, [])) if row.at <= at), "")
 
     def _caller_id(self, start: CelRow) -> None:
         """A caller's number or name that the dialplan changed, or that came after the channel."""
@@ -388,7 +397,7 @@ class _Teller:
         told: set[str] = set()
         for row in self.rows:
             name = str(row.extra.get("hangupsource", "")) if row.event == "HANGUP" else ""
-            uniqueid = self._uid_by_name.get(name, "")
+            uniqueid = self._called(name, row.at)
             if not uniqueid or uniqueid in told:
                 continue
             told.add(uniqueid)

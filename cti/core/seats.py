@@ -12,6 +12,7 @@ from cti.core.books import QueueRow
 from cti.core.cel import CelRow
 from cti.core.people import device_of
 
+_RANG = frozenset({"RINGNOANSWER", "RINGCANCELED"})
 _SAME_SECOND = 1.5  # s between the end of a ringing and its line in a book of whole seconds
 
 
@@ -71,13 +72,22 @@ def read_seats(
             uniqueid = row.callid
         elif row.verb == "CONNECT" and len(row.data) > 1:
             uniqueid = row.data[1]
-        elif row.verb in {"RINGNOANSWER", "RINGCANCELED"}:
+        elif row.verb in _RANG:
             caller = channels.get(row.callid)
             uniqueid = _lone_ringing(row, ringings.get(caller[0].linkedid, [])) if caller else ""
         of_member = channels.get(uniqueid)
-        if of_member and not of_member[0].channel.endswith(";2"):
-            seats.note(row.at, row.member, device_of(of_member[0].channel))
+        if not of_member or of_member[0].channel.endswith(";2"):
+            continue
+        device = device_of(of_member[0].channel)
+        if row.verb not in _RANG or _is_news(seats, row, device):
+            seats.note(row.at, row.member, device)
     return seats
+
+
+def _is_news(seats: Seats, row: QueueRow, device: str) -> bool:
+    """Whether a ringing says what is not known better already: of this device, and of this agent's own phone."""
+    known = seats.device_of(row.member, row.at) and not device.startswith("Local/")
+    return not known and not seats.agent_at(device, row.at)
 
 
 def _lone_ringing(row: QueueRow, ringings: Iterable[Sequence[CelRow]]) -> str:
