@@ -47,7 +47,10 @@ class _Agent:
     said_at: float = float("-inf")  # when the agent last used a feature code
 
     def paused(self) -> bool:
-        return bool(self.members) and all(member.paused for member in self.members.values())
+        for member in self.members.values():
+            if not member.paused:
+                return False
+        return bool(self.members)
 
     def unreachable(self) -> bool:
         return all(member.status in _UNREACHABLE_STATUS for member in self.members.values())
@@ -68,7 +71,10 @@ _PRECEDENCE: tuple[tuple[State, Callable[[_Agent, float], bool]], ...] = (
 
 
 def _derive(agent: _Agent, at: float) -> State:
-    return next(state for state, holds in _PRECEDENCE if holds(agent, at))
+    for state, holds in _PRECEDENCE:
+        if holds(agent, at):
+            return state
+    raise AssertionError("the last row always holds")
 
 
 class Agents:
@@ -131,6 +137,10 @@ class Agents:
             handler = self._FACTS.get(type(fact))
             if handler is not None:
                 handler(self, fact)
+
+    def unsettled(self, at: float) -> bool:
+        """Whether `settle` could tell something; after most events it could not."""
+        return bool(self._changed or self._facts or self._commands) or at >= self._next_due
 
     def settle(self, at: float) -> tuple[list[Fact], list[Command]]:
         """Derive the state of every agent touched, or whose deadline has come, as of `at`.
@@ -328,7 +338,8 @@ class Agents:
 
     def _watch(self, agent: _Agent, at: float) -> None:
         members = tuple((queue, member.interface) for queue, member in agent.members.items())
-        now = Presence(agent.id, agent.paused(), agent.reason(), bool(agent.queue_talks), members)
+        away = agent.paused()
+        now = Presence(agent.id, away, agent.reason() if away else "", bool(agent.queue_talks), members)
         facts, commands = agent.watch.observe(now, at, self._left_at(agent, at))
         self._facts += facts
         self._commands += commands

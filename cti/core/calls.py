@@ -11,7 +11,7 @@ group; a channel in it that leads nowhere further is a party; two parties make a
 The table at the end of the class names the handler of each event; what is not in it does not concern calls.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 from cti.core import events as ev
@@ -78,17 +78,17 @@ class Calls:
         self._dirty: dict[int, Part] = {}
         self._rejected: list[Fact] = []
 
-    def step(self, event: ev.Event) -> list[Fact]:
+    def step(self, event: ev.Event) -> Sequence[Fact]:
         """Take one event; returns the parts it changed, each whole and once."""
         handler = self._TABLE.get(type(event))
         if handler is None:
-            return []
+            return ()
         handler(self, event)
-        return self.collect()
+        return self.collect() if self._dirty or self._rejected else ()
 
     def collect(self) -> list[Fact]:
         """Every part changed since the last call, each whole and once."""
-        facts: list[Fact] = [part.fact() for part in self._dirty.values() if _told(part)]
+        facts: list[Fact] = [part.fact() for part in self._dirty.values() if part.call.shown]
         self._dirty.clear()
         if self._rejected:
             facts += self._rejected
@@ -629,23 +629,20 @@ class Calls:
 
     def group(self, start: LegPart) -> list[LegPart]:
         """Everybody connected with `start` through bridges and Local pairs."""
-        seen = {start.uniqueid: start}
-        todo = [start]
-        while todo:
-            leg = todo.pop()
+        seen = {start.uniqueid}
+        found = [start]
+        for leg in found:  # which grows meanwhile
             for uniqueid in self._neighbours(leg):
                 other = self.legs.get(uniqueid)
                 if other is not None and uniqueid not in seen:
-                    seen[uniqueid] = other
-                    todo.append(other)
-        return list(seen.values())
+                    seen.add(uniqueid)
+                    found.append(other)
+        return found
 
-    def _neighbours(self, leg: LegPart) -> Iterable[str]:
+    def _neighbours(self, leg: LegPart) -> Collection[str]:
         bridge = self.bridges.get(leg.bridge) if leg.bridge else None
-        if bridge is not None and bridge.talkable:
-            yield from bridge.members
-        if leg.pair is not None:
-            yield leg.pair
+        near: Collection[str] = bridge.members if bridge is not None and bridge.talkable else ()
+        return near if leg.pair is None else (*near, leg.pair)
 
     def _is_party(self, leg: LegPart) -> bool:
         if leg.bridge is None or not self.bridges[leg.bridge].talkable:
@@ -775,10 +772,6 @@ class Calls:
 def _parts_of(call: CallPart) -> list[PartOfCall]:
     parts: list[PartOfCall] = [*call.legs, *call.stays, *call.attempts, *call.talks]
     return [*parts, *call.transfers, *call.recordings]
-
-
-def _told(part: Part) -> bool:
-    return part.shown if isinstance(part, CallPart) else part.call.shown
 
 
 def _earliest(one: float | None, two: float | None) -> float | None:

@@ -4,8 +4,8 @@
 core reads none of its own.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from cti.core import attach
 from cti.core import events as ev
@@ -24,8 +24,11 @@ _SAME_BOOT = 2.5  # s two readings of one start time may differ (CoreStatus has 
 class Outcome(NamedTuple):
     """What one event led to, in order."""
 
-    facts: list[Fact]
-    commands: list[Command]
+    facts: Sequence[Fact]
+    commands: Sequence[Command]
+
+
+_NOTHING = Outcome((), ())  # what most events lead to
 
 
 class Core:
@@ -70,23 +73,26 @@ class Core:
 
     def step(self, event: ev.Event) -> Outcome:
         """Take one event, in order of arrival."""
-        if isinstance(event, ev.Resynced):
-            self.agents.step(event)
-            facts = self._resynced(event)
-        elif isinstance(event, ev.LinkLost):
-            facts = self._link_lost(event)
-        elif isinstance(event, ev.ClockStepped):
-            redate(self.calls, event.by)
-            facts = self.calls.collect()
-            self.agents.step(event)
+        agents, at = self.agents, event.at
+        rare = self._RARE.get(type(event))
+        facts: Sequence[Fact]
+        if rare is not None:
+            facts = rare(self, event)
         else:
             facts = self.calls.step(event)
-            self.agents.step(event)
+            agents.step(event)
         if facts:
-            self.agents.take(facts)
-        agent_facts, commands = self.agents.settle(event.at)
-        self._last_at = event.at
-        return Outcome(facts + agent_facts if agent_facts else facts, commands)
+            agents.take(facts)
+        self._last_at = at
+        if not agents.unsettled(at):
+            return Outcome(facts, ()) if facts else _NOTHING
+        agent_facts, commands = agents.settle(at)
+        return Outcome([*facts, *agent_facts], commands)
+
+    def _clock_stepped(self, event: ev.ClockStepped) -> list[Fact]:
+        redate(self.calls, event.by)
+        self.agents.step(event)
+        return self.calls.collect()
 
     def _link_lost(self, event: ev.LinkLost) -> list[Fact]:
         link = Link(self.pbx, up=False, at=event.at, detail=event.why)
@@ -97,6 +103,7 @@ class Core:
         return [link, *told(fault)]
 
     def _resynced(self, event: ev.Resynced) -> list[Fact]:
+        self.agents.step(event)
         facts = self._restarted(event)
         for kind in (FaultKind.LINK, FaultKind.OVERFLOW):
             broken = self._open_faults.pop(kind, None)
@@ -116,3 +123,9 @@ class Core:
         began = min(self._last_at or self._remembered_at, event.booted_at)
         fault = begun(self.pbx, FaultKind.PBX_RESTART, began, "Asterisk was restarted")
         return told(ended(fault, event.at))
+
+    _RARE: ClassVar[dict[type, Callable[["Core", Any], list[Fact]]]] = {
+        ev.Resynced: _resynced,
+        ev.LinkLost: _link_lost,
+        ev.ClockStepped: _clock_stepped,
+    }

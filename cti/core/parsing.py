@@ -32,7 +32,7 @@ from cti.core.fields import (
     number_of,
     text,
 )
-from cti.core.layouts import Layout
+from cti.core.layouts import Layout, learn
 from cti.core.wire import Headers, Message
 
 _MOST_LAYOUTS = 12  # of one kind: headers that are there or not, and PBXs of several versions
@@ -338,7 +338,7 @@ def parse(message: Message, arrived_at: float) -> Event | None:
         return parse_by_name(message, arrived_at)
     frame = message.frame
     for layout in _layouts.get(frame[: frame.find(b"\r\n")], ()):
-        event: Event | None = layout.read(frame)
+        event: Event | None = layout(frame)
         if event is not None:
             return event
     event = parse_by_name(message, arrived_at)
@@ -359,10 +359,11 @@ def parse_by_name(message: Message, arrived_at: float) -> Event | None:
 
 
 def _learn(frame: bytes, name: str) -> None:
-    kind = _KINDS[name]
-    first_line = b"Event: %b" % name.encode()
+    kind, first_line = _KINDS[name], b"Event: %b" % name.encode()
+    if not (isinstance(kind, _Kind) and frame.startswith(first_line + b"\r\n")):
+        return
     known = _layouts.setdefault(first_line, [])
-    if isinstance(kind, _Kind) and len(known) < _MOST_LAYOUTS and frame.startswith(first_line):
-        layout = Layout.of(frame, kind.event, kind.fields)
+    if len(known) < _MOST_LAYOUTS:
+        layout = learn(frame, kind.event, kind.fields)
         if layout is not None:
             known.append(layout)

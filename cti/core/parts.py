@@ -29,6 +29,7 @@ class CallPart:
         "answered_at",
         "attached",
         "attempts",
+        "call",
         "caller_name",
         "caller_number",
         "dialed_number",
@@ -58,6 +59,7 @@ class CallPart:
 
     def __init__(self, pbx: str, call_id: str, origin: str, started_at: float) -> None:
         self.id = call_id
+        self.call = self  # as its parts say whose they are
         self.pbx = pbx
         self.origin = origin  # uniqueid of the first channel
         self.direction = Direction.INTERNAL
@@ -121,6 +123,7 @@ class LegPart:
         "dialed",
         "ended_at",
         "hangup_cause",
+        "id",
         "linkedid",
         "moving",
         "number",
@@ -144,6 +147,7 @@ class LegPart:
 
     def __init__(self, call: CallPart, uniqueid: str, linkedid: str, channel: str, device: str) -> None:
         self.call = call
+        self.id = f"{call.pbx}-{uniqueid}"
         self.uniqueid = uniqueid
         self.linkedid = linkedid
         self.channel = channel
@@ -176,11 +180,11 @@ class LegPart:
 
     def fact(self) -> facts.Leg:
         """The leg as it stands."""
-        pbx = self.call.pbx
+        call = self.call
         return facts.Leg(
-            f"{pbx}-{self.uniqueid}",
-            self.call.id,
-            pbx,
+            self.id,
+            call.id,
+            call.pbx,
             self.uniqueid,
             self.linkedid,
             self.channel,

@@ -83,24 +83,22 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         if self.tap is not None:
             self.tap(data)
         frames = self.framer.feed(data)
+        take = self._unfollowed if self.stream is None else self.stream.take
         for frame in frames:
             try:
-                self._take(frame, at, mono)
+                message = take(frame, at, mono)
+                if message is not None:
+                    self.handle_message(message)
             except Exception:
                 self.status.bugs += 1
                 log.exception("frame_failed", role=self.status.role, head=frame[:120])
         if self.stream is not None:
             self.gather.after(self.transport, len(data), len(frames), mono)
 
-    def _take(self, frame: bytes, at: float, mono: float) -> None:
-        if self.stream is not None:
-            message = self.stream.take(frame, at, mono)
-        elif not event_name(frame) or b"\r\nActionID: " in frame:
-            message = decode(frame)
-        else:
-            message = None
-        if message is not None:
-            self.handle_message(message)
+    @staticmethod
+    def _unfollowed(frame: bytes, _at: float, _mono: float) -> Message | None:
+        """What matters on a connection whose events nobody follows: answers."""
+        return decode(frame) if not event_name(frame) or b"\r\nActionID: " in frame else None
 
     @property
     def greeting(self) -> str:

@@ -55,14 +55,16 @@ class Inbox:
     def put(self, arrival: Arrival) -> bool:
         """Append an arrival; False when it did not fit and was dropped."""
         self.seen += 1
-        depth = len(self._items)
-        if depth >= self.size and (isinstance(arrival.what, Mapping) or depth >= self.size + RESERVE):
+        items = self._items
+        if len(items) >= self.size and (
+            isinstance(arrival.what, Mapping) or len(items) >= self.size + RESERVE
+        ):
             self.dropped += 1
             return False
-        self._items.append(arrival)
-        if not depth:
+        if not items:
             self._filled.set()
             self._emptied.clear()
+        items.append(arrival)
         return True
 
     async def get_batch(self) -> list[Arrival]:

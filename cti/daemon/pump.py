@@ -157,7 +157,7 @@ class Pump:
             log.exception("core_failed", pbx=self.core.pbx, event_type=type(event).__name__)
             return Outcome([], [])
 
-    def _deliver(self, facts: list[Fact], commands: list[Command]) -> None:
+    def _deliver(self, facts: Sequence[Fact], commands: Sequence[Command]) -> None:
         if facts:
             self._log_rejects(facts)
             for sink in self._sinks:
@@ -165,14 +165,14 @@ class Pump:
         if commands:
             self._act(commands)
 
-    def _give(self, sink: Take, facts: list[Fact]) -> None:
+    def _give(self, sink: Take, facts: Sequence[Fact]) -> None:
         try:
             sink(facts)
         except Exception:
             self.figures.bugs += 1
             log.exception("sink_failed", pbx=self.core.pbx, sink=getattr(sink, "__qualname__", repr(sink)))
 
-    def _log_rejects(self, facts: list[Fact]) -> None:
+    def _log_rejects(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             if type(fact) is Rejected:
                 self.figures.rejected += 1

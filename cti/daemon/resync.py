@@ -36,11 +36,14 @@ STEPS = ("Ping", "CoreSettings", "CoreStatus", "CoreShowChannels", "QueueStatus"
 
 LISTED = frozenset({"CoreShowChannel", "QueueParams", "QueueMember", "QueueEntry"})
 LIVE = CONSUMED - LISTED
-_LIVE_LINES = frozenset(f"Event: {name}".encode() for name in LIVE)
+_EVENT = b"Event: "
+_LIVE_LINES = frozenset(_EVENT + name.encode() for name in LIVE)
+_BOOT_LINES = frozenset({_EVENT + b"FullyBooted", _EVENT + b"Shutdown"})
 OURS = "cti-"  # every ActionID of this program begins so
 
 _PREFIX = f"{OURS}resync-"
 _OUR_ANSWER = f"\r\nActionID: {OURS}".encode()
+_INBOX_FULL = "overflow: the inbox is full"
 _MAY_BE_MISSING = {"CoreSettings", "QueueStatus"}  # a PBX without app_queue has no queues
 _FURTHEST = 4_102_444_800.0  # epoch of 2100; no clock of a PBX shows more
 _ZONE_STEP = 900  # seconds; all zones of the world are whole quarters of an hour from UTC
@@ -175,33 +178,43 @@ class Stream:
 
     def take(self, frame: bytes, at: float, mono: float) -> Message | None:
         """Take one frame; what is not for this stream (the answer to an action) is returned decoded."""
-        if frame[: frame.find(b"\r\n")] in _LIVE_LINES:
-            self._live(frame, at, mono)
+        line = frame[: frame.find(b"\r\n")]
+        if line in _LIVE_LINES:
+            self.last_event_at = at
+            if self.mode is Mode.LIVE and self._stamped:
+                arrival = Arrival(self.pbx, at, mono, Headers(frame))
+                if not self._put(arrival):
+                    self._gap(at, mono, 1, _INBOX_FULL)
+            else:
+                self._live(Headers(frame), at, mono)
             return None
+        if line.startswith(_EVENT) and line not in _BOOT_LINES and _OUR_ANSWER not in frame:
+            return None
+        return self._other(frame, at, mono)
+
+    def _other(self, frame: bytes, at: float, mono: float) -> Message | None:
         name = event_name(frame)
         if name == "FullyBooted":
             self._fully_booted(decode(frame), at)
         elif name == "Shutdown":
             self.shutdown = True
-        elif not name or _OUR_ANSWER in frame:
+        else:
             message = decode(frame)
             if not message.get("ActionID", "").startswith(_PREFIX):
                 return message
             self._answer(message, at, mono)
         return None
 
-    def _live(self, frame: bytes, at: float, mono: float) -> None:
-        self.last_event_at = at
+    def _live(self, message: Message, at: float, mono: float) -> None:
         if self.mode is Mode.GAPPED:
             self.missed += 1
             return
-        message = Headers(frame)
         if not self._stamped:
             self._expect_timestamps(message)
         arrival = Arrival(self.pbx, at, mono, message)
         if self.mode is Mode.LIVE:
             if not self._put(arrival):
-                self._gap(at, mono, 1, "overflow: the inbox is full")
+                self._gap(at, mono, 1, _INBOX_FULL)
         elif len(self._held) < self._hold:
             self._held.append(arrival)
         else:
@@ -306,6 +319,6 @@ class Stream:
         resynced = Arrival(self.pbx, at, mono, done.result(booted_at(done.core, about)))
         for index, arrival in enumerate([resynced, *held]):
             if not self._put(arrival):
-                self._gap(at, mono, len(held) + 1 - index, "overflow: the inbox is full")
+                self._gap(at, mono, len(held) + 1 - index, _INBOX_FULL)
                 return
         self.changed()

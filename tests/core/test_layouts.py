@@ -46,7 +46,7 @@ def quickly(frame: bytes) -> Result:
 def known(frame: bytes) -> bool:
     """Whether the frame is read by a layout."""
     layouts = parsing._layouts.get(frame.partition(b"\r\n")[0], [])
-    return any(layout.read(frame) is not None for layout in layouts)
+    return any(layout(frame) is not None for layout in layouts)
 
 
 def recorded() -> Iterator[bytes]:

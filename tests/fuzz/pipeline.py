@@ -25,7 +25,7 @@ class LoudPump(Pump):
     def _guarded(self, event: Event) -> Outcome:
         return self.core.step(event)
 
-    def _give(self, sink: Take, facts: list[Fact]) -> None:
+    def _give(self, sink: Take, facts: Sequence[Fact]) -> None:
         sink(facts)
 
 
