@@ -208,6 +208,8 @@ class _Planner:
             changes["answered_at"] = served  # nobody saw them served first
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
+        elif stored.id != told.id and self._missed(told.started_at):  # found when its first channel had gone
+            changes |= {name: getattr(told, name) for name in _FIRST if getattr(told, name) not in _NOTHING}
         if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
             if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
@@ -415,6 +417,7 @@ _CALL = (
     "caller_name",
     "dialed_number",
 )
+_FIRST = ("started_at", "direction", "caller_number", "caller_name", "dialed_number", "ended_by")
 _LEG = ("ring_started_at", "answered_at", "ended_at", "dial_status", "hangup_cause", "number", "agent")
 _STAY = ("position", "answered_at", "left_at", "outcome", "agent", "book_wait", "book_talk")
 _ATTEMPT = ("stay_id", "queue", "agent", "ended_at", "outcome")

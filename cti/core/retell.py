@@ -24,7 +24,7 @@ from cti.core.people import device_of
 from cti.core.seats import Seats, read_seats
 from cti.core.waits import Wait, refine
 
-_RING, _DOWN = 4, 0  # ChannelState
+_RING, _DOWN, _UP = 4, 0, 6  # ChannelState
 _WITHIN = 0.999  # s of a whole second
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
@@ -217,6 +217,8 @@ class _Teller:
 
     def _answered(self, place: int, row: CelRow) -> None:
         consults = row.channel.endswith(";1") and row.linkedid != row.uniqueid  # for an attended transfer
+        if consults and not self._is_dialled(row.uniqueid):
+            self._add(place, 1, ev.ChannelStateChanged(row.at, row.uniqueid, _UP, ""))
         if not self._is_dialled(row.uniqueid) and not consults:
             return
         source = self._dialler(row.uniqueid)
@@ -324,7 +326,19 @@ class _Teller:
             return
         technology = str(row.extra.get("bridge_technology", ""))
         kind = "holding" if technology == "holding_bridge" else "base" if row.app == "ConfBridge" else "basic"
-        self._add(place, 0, ev.BridgeEntered(row.at, bridge, row.uniqueid, "", kind, technology, ""))
+        up = not self._still_rings(row)
+        self._add(place, 0, ev.BridgeEntered(row.at, bridge, row.uniqueid, "", kind, technology, "", up))
+
+    def _still_rings(self, row: CelRow) -> bool:
+        """Whether a consultation is in the bridge already, and whom it calls has not answered."""
+        if not row.channel.endswith(";1") or not self._consults(row.uniqueid):
+            return False
+        return all(one.event != "ANSWER" or one.at > row.at for one in self.channels[row.uniqueid])
+
+    def _consults(self, uniqueid: str) -> bool:
+        """Whether this is what a phone's feature code, or a program, rang for an attended transfer."""
+        first = self.channels[uniqueid][0]
+        return first.channel.endswith(";1") and first.linkedid != uniqueid and not self._is_dialled(uniqueid)
 
     # -- endings
 

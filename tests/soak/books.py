@@ -124,8 +124,9 @@ def _calls(cel: Sequence[Row], cdr: Sequence[Row]) -> list[Told]:
             case "CHAN_START":
                 if row["linkedid"] in born:
                     ties.tie(own, row["linkedid"])
-                if row["channel"].startswith("Local/"):
-                    ties.tie(own, halves.setdefault(row["channel"][:-2], own))
+                if row["channel"].startswith("Local/"):  # whose names come again after a restart
+                    ties.tie(own, halves.pop(row["channel"][:-2], own))
+                    halves[row["channel"][:-2]] = own
             case "ATTENDEDTRANSFER" | "PICKUP":
                 extra = _extra(row)
                 ties.tie(own, *(extra[name] for name in _SAID if extra.get(name) in born))

@@ -140,12 +140,13 @@ class Doors:
 
 
 class Crowd:
-    """Plays draws until enough calls were made."""
+    """Plays draws until enough calls were made, and as long as `busy` is set."""
 
     def __init__(self, lab: Lab, draws: Iterator[Draw], *, calls: int, at_once: int) -> None:
         self.lab = lab
         self.played: list[Played] = []
         self.begun = 0  # calls
+        self.busy = False
         self.news = asyncio.Event()
         self._draws, self._calls, self._at_once = draws, calls, at_once
         self._doors = Doors(lab)
@@ -164,7 +165,7 @@ class Crowd:
                 await asyncio.wait(self._plays, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)
             await self._open.wait()
-            if self.begun >= self._calls:
+            if self.begun >= self._calls and not self.busy:
                 break
             task = asyncio.create_task(self._play(draw))
             self._plays[task] = draw.play.name

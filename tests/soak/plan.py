@@ -48,6 +48,7 @@ class Wanted:
     restarts: int = 1
     at_once: int = 16  # plays
     seed: int = 1
+    longest: float = 15.0  # s that a trouble lasts at most
 
 
 def breaks(wanted: Wanted) -> list[Break]:
@@ -57,13 +58,14 @@ def breaks(wanted: Wanted) -> list[Break]:
     dice.shuffle(kinds)
     calls = sorted(dice.uniform(0.04, 0.94) * wanted.calls for _ in kinds)
     return [
-        Break(kind, int(at), dice.uniform(0, 2), _lasts(dice)) for kind, at in zip(kinds, calls, strict=True)
+        Break(kind, int(at), dice.uniform(0, 2), _lasts(dice, wanted.longest))
+        for kind, at in zip(kinds, calls, strict=True)
     ]
 
 
-def _lasts(dice: random.Random) -> float:
+def _lasts(dice: random.Random, longest: float) -> float:
     """Mostly short, now and then longer than any call."""
-    return dice.uniform(0, 3) if dice.random() < 0.7 else dice.uniform(3, 15)
+    return dice.uniform(0, longest / 5) if dice.random() < 0.7 else dice.uniform(longest / 5, longest)
 
 
 def draws(wanted: Wanted, plays: Sequence[Scenario]) -> Iterator[Draw]:

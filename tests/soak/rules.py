@@ -37,7 +37,8 @@ def _untold(one: Difference) -> bool:
 
 
 def _within(field: str, about: str) -> bool:
-    return field == about or field.startswith(f"{about}.")
+    of_number = field == "leg.number" and about == "talk"  # whom an outside line reached is told by its number
+    return field == about or field.startswith(f"{about}.") or of_number
 
 
 SOAK_RULES: Mapping[str, Rule] = {

@@ -24,16 +24,24 @@ class Troubles:
     now: str = ""  # what is broken at the moment
 
     async def run(self, breaks: Sequence[Break]) -> None:
-        for one in breaks:
-            while self.crowd.begun < one.calls:
-                self.crowd.news.clear()
-                await self.crowd.news.wait()
-            await asyncio.sleep(one.later)
-            self.now, began = one.trouble.value, time.time()
-            await self._happen(one)
-            self.spans.append((one.trouble, began, time.time()))
-            self.now = ""
-            self.done[one.trouble] += 1
+        """One after the other; people go on calling until the last one is over."""
+        self.crowd.busy = True
+        try:
+            for one in breaks:
+                await self._wait_for(one)
+                self.now, began = one.trouble.value, time.time()
+                await self._happen(one)
+                self.spans.append((one.trouble, began, time.time()))
+                self.now = ""
+                self.done[one.trouble] += 1
+        finally:
+            self.crowd.busy = False
+
+    async def _wait_for(self, one: Break) -> None:
+        while self.crowd.begun < one.calls:
+            self.crowd.news.clear()
+            await self.crowd.news.wait()
+        await asyncio.sleep(one.later)
 
     async def _happen(self, one: Break) -> None:
         match one.trouble:

@@ -118,14 +118,16 @@ class _Judge:
         yield from self._passes()
         for one in self._played:
             if not one.trouble and not one.hung_up:
-                yield from self._play(one)
+                self.compared += 1
+                yield from against_plan(self._records, Run.of(one.play, one.summary))
 
     def of_product(self, reconciled: Mapping[str, Any]) -> Iterator[Difference]:
         """What the product itself finds."""
         for pbx in reconciled.get("pbxs", ()):
             for one in pbx["mismatches"]:
                 channel = one["uniqueid"]
-                told, call = self._told_of.get(channel), self._records.calls.get(one["call_id"] or "")
+                call_id = one["call_id"] or self._records.of_channel.get(channel, "")
+                told, call = self._told_of.get(channel), self._records.calls.get(call_id)
                 yield Difference(
                     one["reason"],
                     one["call_id"] or channel,
@@ -231,42 +233,37 @@ class _Judge:
             if _apart(stay.book_talk, book.talk):
                 yield differ("book_talk", stay.book_talk, book.talk)
 
-    # -- what the scenario says
 
-    def _play(self, one: Played) -> Iterator[Difference]:
-        run = Run.of(one.play, one.summary)
-        ids = {self._records.of_channel[c] for c in run.channels if c in self._records.of_channel}
-        session = Session()
-        for call_id in ids & self._records.calls.keys():
-            call = self._records.calls[call_id]
-            if call.disposition is None or call.ended_by is None:
-                return  # is `open` already
-            for fact in (call, *self._records.parts[call_id]):
-                session.latest[fact.key] = fact
-        found, wanted = records(session, run), one.play.records
-        calls = sorted(session.all(Call), key=lambda call: call.started_at)
-        self.compared += 1
-        if len(found) != len(wanted):
-            what = f"{len(wanted)} call(s) wanted, {len(found)} there: {[(r.direction, r.disposition) for r in found]}"
-            yield self._said(one, "count", what, calls)
-            return
-        for is_, must, call in zip(found, wanted, calls, strict=True):
-            close, held = CLOSE + run.late + BUSY, _without_hold(must)
-            others = [line.split(maxsplit=1)[0] for line in _differ(is_, held, close)]
-            for line in _differ(is_, must, close):
-                name = line.split(maxsplit=1)[0]
-                kind = "hold" if name == "talks" and name not in others else name
-                yield self._said(one, f"plan_{kind}", line, [call])
+def against_plan(on_record: Records, run: Run) -> Iterator[Difference]:
+    """In what the records of a play differ from those that its scenario declares."""
+    ids = {on_record.of_channel[one] for one in run.channels if one in on_record.of_channel}
+    calls = sorted(
+        (on_record.calls[one] for one in ids & on_record.calls.keys()), key=lambda call: call.started_at
+    )
+    if any(call.disposition is None or call.ended_by is None for call in calls):
+        return  # no end is a difference of its own
+    session = Session()
+    for call in calls:
+        for fact in (call, *on_record.parts.get(call.id, ())):
+            session.latest[fact.key] = fact
+    found, wanted = records(session, run), run.scenario.records
+    if len(found) != len(wanted):
+        there = [(record.direction, record.disposition) for record in found]
+        yield _said(run, "count", f"{len(wanted)} call(s) wanted, {len(found)} there: {there}", calls)
+        return
+    for is_, must, call in zip(found, wanted, calls, strict=True):
+        close, held = CLOSE + run.late + BUSY, _without_hold(must)
+        others = [line.split(maxsplit=1)[0] for line in _differ(is_, held, close)]
+        for line in _differ(is_, must, close):
+            name = line.split(maxsplit=1)[0]
+            kind = "hold" if name == "talks" and name not in others else name
+            yield _said(run, f"plan_{kind}", line, [call])
 
-    def _said(self, one: Played, kind: str, what: str, calls: Iterable[Call]) -> Difference:
-        worst = {call.quality for call in calls} - {Quality.COMPLETE}
-        return Difference(
-            kind,
-            ", ".join(call.id for call in calls),
-            what,
-            one.play.name,
-            min(worst, default=Quality.COMPLETE).value,
-        )
+
+def _said(run: Run, kind: str, what: str, calls: Sequence[Call]) -> Difference:
+    worst = {call.quality for call in calls} - {Quality.COMPLETE}
+    quality = min(worst, default=Quality.COMPLETE).value
+    return Difference(kind, ", ".join(call.id for call in calls), what, run.scenario.name, quality)
 
 
 def _without_hold(must: Record) -> Record:
