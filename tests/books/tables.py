@@ -18,24 +18,18 @@ def _texts(columns: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(f"{name} varchar({size}) NOT NULL DEFAULT ''" for name, size in columns)
 
 
+_COUNTS = "{0} int NOT NULL DEFAULT 0"
+_OF_CDR = ", ".join(_COUNTS.format(name) for name in ("duration", "billsec", "amaflags", "sequence"))
+_OF_QUEUE_LOG = ", ".join(f"{name} varchar(100) NOT NULL DEFAULT ''" for name in _QUEUE_LOG)
+
 MARIADB = (
-    f"CREATE TABLE cdr (calldate datetime NOT NULL, {_texts(_CDR)}, duration int NOT NULL DEFAULT 0, "
-    "billsec int NOT NULL DEFAULT 0, amaflags int NOT NULL DEFAULT 0, sequence int NOT NULL DEFAULT 0, "
-    "KEY calldate (calldate), KEY uniqueid (uniqueid))",
-    f"CREATE TABLE cel (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, eventtime datetime NOT NULL, {_texts(_CEL)}, "
-    "amaflags int NOT NULL DEFAULT 0, KEY uniqueid_index (uniqueid), KEY linkedid_index (linkedid))",
-    "CREATE TABLE queue_log (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, time varchar(32), "
-    + ", ".join(f"{name} varchar(100) NOT NULL DEFAULT ''" for name in _QUEUE_LOG)
-    + ")",
+    f"CREATE TABLE cdr (calldate datetime NOT NULL, {_texts(_CDR)}, {_OF_CDR}, KEY calldate (calldate))",
+    f"CREATE TABLE cel (id int AUTO_INCREMENT PRIMARY KEY, eventtime datetime NOT NULL, {_texts(_CEL)})",
+    f"CREATE TABLE queue_log (id int AUTO_INCREMENT PRIMARY KEY, time varchar(32), {_OF_QUEUE_LOG})",
 )
 POSTGRESQL = (
-    f'CREATE TABLE cdr (start timestamp NOT NULL, answer timestamp, "end" timestamp, {_texts(_CDR)}, '
-    "duration bigint NOT NULL DEFAULT 0, billsec bigint NOT NULL DEFAULT 0, amaflags bigint NOT NULL DEFAULT 0, "
-    "sequence bigint NOT NULL DEFAULT 0)",
+    f'CREATE TABLE cdr (start timestamp NOT NULL, answer timestamp, "end" timestamp, {_texts(_CDR)}, {_OF_CDR})',
     "CREATE INDEX ON cdr (start)",
-    f"CREATE TABLE cel (id serial PRIMARY KEY, eventtime timestamp NOT NULL, {_texts(_CEL)}, "
-    "amaflags bigint NOT NULL DEFAULT 0)",
-    "CREATE TABLE queue_log (id serial PRIMARY KEY, time timestamptz, "
-    + ", ".join(f"{name} varchar(100)" for name in _QUEUE_LOG)
-    + ")",
+    f"CREATE TABLE cel (id serial PRIMARY KEY, eventtime timestamp NOT NULL, {_texts(_CEL)})",
+    f"CREATE TABLE queue_log (id serial PRIMARY KEY, time timestamptz, {_OF_QUEUE_LOG})",
 )

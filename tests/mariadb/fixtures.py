@@ -16,6 +16,6 @@ def mariadb_tree() -> provision.Tree:
 
 @pytest.fixture(scope="session")
 def mariadb_server(mariadb_tree: provision.Tree) -> Iterator[MariaDB]:
-    """A server for everybody; whoever stops or freezes it sets it going again."""
+    """A server for everybody; whoever stops it starts it again."""
     with MariaDB(mariadb_tree) as server:
         yield server
