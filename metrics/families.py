@@ -238,6 +238,17 @@ STORE_LAST_COMMIT = Family(
     "cti_store_last_commit_timestamp_seconds",
     "When the database last took a batch; absent before the first.",
 )
+SPOOL_QUEUED = Family(
+    "gauge", "cti_spool_queued", "Facts that no book of the PBX gives back, waiting to be on disk."
+)
+SPOOL_SEGMENTS = Family("gauge", "cti_spool_segments", "Files of facts that the database may not have yet.")
+SPOOL_BYTES = Family("gauge", "cti_spool_bytes", "What these files hold.")
+SPOOL_WRITTEN = Family("counter", "cti_spool_written_total", "Facts put on disk.")
+SPOOL_DAMAGED = Family(
+    "counter",
+    "cti_spool_damaged_lines_total",
+    "Lines of an earlier process that could not be read; their file is kept for a person to look at.",
+)
 NOTIFY_QUEUED = Family("gauge", "cti_notify_queued", "Notices waiting for delivery.")
 NOTIFY_SENT = Family("counter", "cti_notify_sent_total", "Notices the webhook took.")
 NOTIFY_RETRIES = Family("counter", "cti_notify_retries_total", "Deliveries that were tried again.")

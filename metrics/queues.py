@@ -27,6 +27,16 @@ class _Queue:
             self.waits[outcome] = Histogram((*f.WAIT_BUCKETS, self.threshold))
         return self.waits[outcome]
 
+    def change(self, threshold: float) -> None:
+        """Go by another threshold. Where no bucket ends there the histograms begin anew, which reads as a restart does."""
+        if threshold == self.threshold:
+            return
+        self.threshold = threshold
+        for outcome, counted in list(self.waits.items()):
+            if not counted.has(threshold):
+                del self.waits[outcome]
+                self.wait(outcome)
+
 
 class QueueSeries:
     """Everything exported about queues. `thresholds` are service-level seconds by queue name."""
@@ -47,8 +57,10 @@ class QueueSeries:
         self._attempts = Tally()
 
     def use_thresholds(self, thresholds: Mapping[str, float], default: float) -> None:
-        """Thresholds of queues that appear from now on."""
+        """Go by other thresholds from now on; what was counted as within the old ones stays counted."""
         self._thresholds, self._default = thresholds, default
+        for (_, name), queue in self._queues.items():
+            queue.change(thresholds.get(name, default))
 
     def _label(self, pbx: str, queue: str) -> str:
         name = self._names.label(pbx, queue)

@@ -66,9 +66,9 @@ class Metrics(Collector):
         registry.register(self)
 
     def use_service_level(self, thresholds: Mapping[str, float], default: float) -> None:
-        """Go by other thresholds (seconds) for queues that appear from now on.
+        """Go by other thresholds (seconds) from now on.
 
-        A histogram's buckets cannot change while it counts: queues that are known keep theirs until a restart.
+        A queue's wait histogram gets a bucket at its new threshold: where it had none there, it begins anew.
         """
         self._queues.use_thresholds(thresholds, default)
 

@@ -80,6 +80,10 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
+    def has(self, bound: float) -> bool:
+        """Whether a bucket ends there."""
+        return bound in self._bounds
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative (upper bound, count), +Inf last."""
         out: list[tuple[str, float]] = []

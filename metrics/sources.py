@@ -34,6 +34,17 @@ class StoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolFigures:
+    """The spool: facts that are not on disk yet, files and bytes there now, and counters."""
+
+    queued: int
+    segments: int
+    size: int
+    written: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotifyFigures:
     """The notifier: notices queued now, and counters."""
 
@@ -69,6 +80,7 @@ class Sources:
 
     door: Callable[[], Iterable[DoorFigures]] | None = None
     store: Callable[[], StoreFigures] | None = None
+    spool: Callable[[], SpoolFigures] | None = None
     notify: Callable[[], NotifyFigures] | None = None
     duty: Callable[[], Iterable[DutyFigures]] | None = None
     books: Callable[[], Iterable[BookFigures]] | None = None
@@ -79,6 +91,8 @@ class Sources:
             yield from _door(list(self.door()))
         if self.store:
             yield from _store(self.store())
+        if self.spool:
+            yield from _spool(self.spool())
         if self.notify:
             yield from _notify(self.notify())
         if self.duty:
@@ -104,6 +118,14 @@ def _store(store: StoreFigures) -> Iterator[Metric]:
     yield f.STORE_DROPPED.filled([((), store.dropped)])
     yield f.STORE_RETRIES.filled([((), store.retries)])
     yield _instants(f.STORE_LAST_COMMIT, [((), store.last_commit_at)])
+
+
+def _spool(spool: SpoolFigures) -> Iterator[Metric]:
+    yield f.SPOOL_QUEUED.filled([((), spool.queued)])
+    yield f.SPOOL_SEGMENTS.filled([((), spool.segments)])
+    yield f.SPOOL_BYTES.filled([((), spool.size)])
+    yield f.SPOOL_WRITTEN.filled([((), spool.written)])
+    yield f.SPOOL_DAMAGED.filled([((), spool.damaged)])
 
 
 def _notify(notify: NotifyFigures) -> Iterator[Metric]:

@@ -8,7 +8,15 @@ from zoneinfo import ZoneInfo
 from cti.daemon.http.deps import Check, Health
 from cti.daemon.inbox import Inbox
 from cti.daemon.publish import PublishState
-from metrics.sources import BookFigures, DoorFigures, DutyFigures, NotifyFigures, Sources, StoreFigures
+from metrics.sources import (
+    BookFigures,
+    DoorFigures,
+    DutyFigures,
+    NotifyFigures,
+    Sources,
+    SpoolFigures,
+    StoreFigures,
+)
 
 if TYPE_CHECKING:
     from cti.daemon.service import Room, Service
@@ -41,6 +49,10 @@ def sources(service: "Service") -> Sources:
             stats.queued, stats.written, stats.dropped + stats.refused, stats.retries, stats.last_commit_at
         )
 
+    def spool() -> SpoolFigures:
+        stats = service.spool.stats
+        return SpoolFigures(stats.waiting, stats.segments, stats.size, stats.written, stats.damaged)
+
     def notify() -> NotifyFigures:
         return service.notifier.figures
 
@@ -52,7 +64,7 @@ def sources(service: "Service") -> Sources:
         of = [room.books.status for room in service.rooms.values()]
         return [BookFigures(one.pbx, not one.unverified, one.verified_until) for one in of]
 
-    return Sources(door=door, store=store, notify=notify, duty=duty, books=books)
+    return Sources(door=door, store=store, spool=spool, notify=notify, duty=duty, books=books)
 
 
 def _door(room: "Room") -> DoorFigures:

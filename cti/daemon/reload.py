@@ -36,7 +36,7 @@ def _away(service: "Service", settings: Settings) -> None:
 
 
 def _service_level(service: "Service", settings: Settings) -> None:
-    """The live picture reads the settings; the metrics' buckets are made with their queue."""
+    """The live picture reads the settings by itself."""
     service.metrics.use_service_level(dict(settings.service_level.queues), settings.service_level.default)
 
 

@@ -84,11 +84,25 @@ class Found:
     damaged: int = 0  # lines that were whole once
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the directory holds."""
+
+    segments: int = 0
+    size: int = 0  # bytes
+
+
 class Segments:
-    """The files of one spool directory."""
+    """The files of one spool directory.
+
+    Attributes:
+        held: as it was after the last function; put in place whole, so any thread may read it.
+    """
 
     def __init__(self, directory: Path, segment_bytes: int = 1 << 20) -> None:
         self.directory = directory
+        self.held = Held()
+        self._sizes: dict[int, int] = {}  # bytes by number
         self._most = segment_bytes
         self._fd: int | None = None
         self._size = 0  # bytes of the open segment that are whole lines
@@ -119,9 +133,14 @@ class Segments:
             for path in self._paths():
                 self._number = int(path.stem)
                 self._read(path, found)
+                self._sizes[self._number] = path.stat().st_size
         except OSError as error:
             raise self._unusable(error) from error
+        self._weigh()
         return found
+
+    def _weigh(self) -> None:
+        self.held = Held(len(self._sizes), sum(self._sizes.values()))
 
     def _unusable(self, error: OSError) -> SpoolError:
         return SpoolError(
@@ -161,6 +180,8 @@ class Segments:
             self._abandon()
             raise
         self._size += len(data)
+        self._sizes[self._number] = self._size
+        self._weigh()
         if self._size >= self._most:
             self.rotate()
 
@@ -211,10 +232,8 @@ class Segments:
                 path.rename(path.with_suffix(".damaged"))
             else:
                 path.unlink()
-
-    def count(self) -> int:
-        """How many segments there are."""
-        return len(self._paths())
+            self._sizes.pop(int(path.stem), None)
+            self._weigh()
 
     def close(self) -> None:
         """Give the directory back."""

@@ -38,9 +38,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SpoolStats:
-    """How the spool does; counts are since the start."""
+    """How the spool does; counts are since the start unless they are of now."""
 
     waiting: int = 0  # facts that are not on disk yet
+    segments: int = 0  # files now
+    size: int = 0  # bytes they hold now
     written: int = 0
     torn: int = 0  # lines an earlier process could not finish
     damaged: int = 0  # lines that were whole once and cannot be read any more
@@ -100,7 +102,9 @@ class Spool:
     @property
     def stats(self) -> SpoolStats:
         """The figures as they are now."""
-        return replace(self._stats, waiting=len(self._waiting) + len(self._writing))
+        held = self._segments.held
+        waiting = len(self._waiting) + len(self._writing)
+        return replace(self._stats, waiting=waiting, segments=held.segments, size=held.size)
 
     def put(self, facts: Iterable[Fact]) -> None:
         """Take facts of the kinds that are kept; never waits, never raises because of the disk."""

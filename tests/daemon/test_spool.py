@@ -172,11 +172,16 @@ async def test_what_the_database_has_is_deleted_here(tmp_path: Path) -> None:
             await spool.synced()
             trimmed = asyncio.create_task(store.writer.committed())
             await asyncio.wait({trimmed}, timeout=0.2)
-            assert segments_in(tmp_path / "spool")
+            there = segments_in(tmp_path / "spool")
+            assert spool.stats.segments == len(there) > 0
+            assert spool.stats.size == sum(path.stat().st_size for path in there)
         await trimmed
         async with asyncio.timeout(20):
             while segments_in(tmp_path / "spool"):  # noqa: ASYNC110 - deleting tells nobody
                 await asyncio.sleep(0.01)
+            while spool.stats.segments:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.01)
+        assert spool.stats.size == 0
         assert (await store.queries.incidents()).items == (made.incident(),)
         following.cancel()
         await asyncio.wait({following})
@@ -248,5 +253,6 @@ def test_a_segment_that_failed_is_not_written_to_again(tmp_path: Path) -> None:
     segments.close()
     again = Segments(tmp_path)
     assert list(again.open().facts.values()) == [made.incident(), made.fault()]
-    assert again.count() == 2
+    assert again.held.segments == 2
+    assert again.held.size == sum(path.stat().st_size for path in segments_in(tmp_path))
     again.close()

@@ -32,7 +32,7 @@ from cti.core.facts import (
 from metrics import families
 from metrics.formulas import occupancy, service_level
 from metrics.record import Metrics
-from metrics.sources import DoorFigures, DutyFigures, NotifyFigures, Sources, StoreFigures
+from metrics.sources import DoorFigures, DutyFigures, NotifyFigures, Sources, SpoolFigures, StoreFigures
 
 T0 = 1_760_000_000.0
 
@@ -252,6 +252,29 @@ def test_the_histogram_has_a_bucket_at_the_threshold(desk: Desk) -> None:
     assert desk.value("cti_queue_service_level_threshold_seconds", pbx="main", queue="support") == 12.5
 
 
+def test_a_changed_threshold_holds_for_queues_that_are_known(desk: Desk) -> None:
+    """F1: after a reload each queue has a bucket at its threshold and counts by it; what was counted stays counted."""
+    desk.take(
+        stay(1, StayOutcome.ANSWERED, 12.0, queue="support"),
+        stay(2, StayOutcome.ANSWERED, 12.0, queue="sales"),
+    )
+    desk.metrics.use_service_level({"support": 7.5, "sales": 10.0}, 20.0)
+    desk.take(
+        stay(3, StayOutcome.ANSWERED, 7.5, queue="support"),
+        stay(4, StayOutcome.ANSWERED, 12.0, queue="sales"),
+    )
+
+    def value(name: str, queue: str, **labels: str) -> float | None:
+        return desk.value(name, pbx="main", queue=queue, outcome="answered", **labels)
+
+    assert value("cti_queue_wait_seconds_bucket", "support", le="7.5") == 1
+    assert value("cti_queue_wait_seconds_count", "support") == 1  # begun anew, as after a restart
+    assert value("cti_queue_wait_seconds_count", "sales") == 2  # it had a bucket there
+    assert value("cti_queue_calls_within_threshold_total", "support") == 2
+    assert value("cti_queue_calls_within_threshold_total", "sales") == 1
+    assert desk.value("cti_queue_service_level_threshold_seconds", pbx="main", queue="sales") == 10.0
+
+
 def test_each_ended_part_is_counted_once(desk: Desk) -> None:
     """A part whose end is sent again (a late AgentComplete, a replay) changes no counter."""
     ended = stay(1, StayOutcome.ANSWERED, 4.0)
@@ -420,12 +443,13 @@ def test_no_caller_number_or_call_id_is_exported(desk: Desk) -> None:
 
 
 def test_figures_of_other_rooms_are_read_at_the_scrape() -> None:
-    """Door, store, notifier and duty are asked at the scrape; an instant that has not happened is absent."""
+    """Door, store, spool, notifier and duty are asked at the scrape; an instant that has not happened is absent."""
     seen = [5]
     desk = Desk(
         sources=Sources(
             door=lambda: [DoorFigures("main", seen[0], 1, 2, T0)],
             store=lambda: StoreFigures(1, 2, 3, 4, None),
+            spool=lambda: SpoolFigures(1, 2, 300, 4, 5),
             notify=lambda: NotifyFigures(0, 1, 2, 3, 4),
             duty=lambda: [DutyFigures("main", 60, T0 + 60, T0)],
         )
@@ -435,6 +459,8 @@ def test_figures_of_other_rooms_are_read_at_the_scrape() -> None:
     assert desk.value("cti_ami_events_seen_total", pbx="main") == 6
     assert desk.value("cti_store_retries_total") == 4
     assert desk.value("cti_store_last_commit_timestamp_seconds") is None
+    assert desk.value("cti_spool_bytes") == 300
+    assert desk.value("cti_spool_damaged_lines_total") == 5
     assert desk.value("cti_notify_failed_total") == 3
     assert desk.value("cti_duty_horizon_timestamp_seconds", pbx="main") == T0 + 60
 
