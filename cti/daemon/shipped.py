@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -157,9 +157,14 @@ class ShippedBooks:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole = [self._store(part) for part in parts]
         self._remove_old()
-        complete = state.complete_until if all(whole) else self.state().complete_until
-        self._tell(State(complete, state.books, state.trouble))
+        self._tell(replace(state, complete_until=self._complete(state, whole=all(whole))))
         return self._stored()
+
+    def _complete(self, told: State, *, whole: bool) -> float | None:
+        """Up to when the copies are complete: not at all when they were found to lack something; else as last told."""
+        if not whole:
+            return None
+        return told.complete_until if told.complete_until is not None else self.state().complete_until
 
     def _store(self, part: Part) -> bool:
         """Append what is not here yet; returns whether everything up to the part's end is."""
