@@ -11,6 +11,7 @@ from typing import Any
 from cti.core.backfill import Rows
 from cti.core.facts import (
     Attempt,
+    AttemptOutcome,
     Call,
     Leg,
     Quality,
@@ -23,7 +24,20 @@ from cti.core.facts import (
 
 CALLER = "caller"
 _WIDTH = 20  # characters of a column of the picture
-_ORDER = ("begin", "join", "ring", "miss", "answer", "leave", "talk", "hold", "silence", "gone", "end")
+_ORDER = (
+    "begin",
+    "join",
+    "ring",
+    "miss",
+    "answer",
+    "leave",
+    "talk",
+    "hold",
+    "move",
+    "silence",
+    "gone",
+    "end",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,7 @@ class _Teller:
         origin = parts.call.id
         self._names: dict[str, str] = {}
         for leg in parts.legs:
-            party = f"{leg.agent} {leg.device}" if leg.agent else leg.device
+            party = f"{leg.agent or leg.number or ''} {leg.device}".lstrip()
             self._names[leg.id] = CALLER if leg.id == origin else party
 
     def tell(self) -> Story:
@@ -104,16 +118,15 @@ class _Teller:
             self._stay(stay)
         for attempt in parts.attempts:
             self._attempt(attempt)
-        rung = {attempt.id.removesuffix("/a") for attempt in parts.attempts}
+        rung = {attempt.id.removesuffix("/a"): attempt for attempt in parts.attempts}
         for leg in parts.legs:
-            self._leg(leg, attempted=leg.id in rung)
-        for talk in parts.talks:
-            self._talk(talk)
+            self._leg(leg, rung.get(leg.id))
+        told: list[Talk] = []
+        for talk in sorted(parts.talks, key=lambda talk: self._party(talk) == CALLER):
+            self._talk(talk, told)
+            told.append(talk)
         for transfer in parts.transfers:
-            what = f"hands the call on to {transfer.to} ({transfer.kind}): {transfer.result}"
-            self._steps.append(
-                Step(transfer.at, "hold", transfer.by, what, "seen", "BlindTransfer, AttendedTransfer")
-            )
+            self._transfer(transfer)
         for recording in parts.recordings:
             self._steps.append(
                 Step(
@@ -154,38 +167,71 @@ class _Teller:
     def _attempt(self, attempt: Attempt) -> None:
         who = f"{attempt.agent} {attempt.device}" if attempt.agent else attempt.device
         state = f"; {attempt.agent} was {attempt.agent_state}" if attempt.agent_state else ""
-        by = f"queue {attempt.queue}" if attempt.queue else CALLER
-        self._add(attempt, "started_at", "ring", by, f"rings {who}{state}", "AgentCalled", who)
+        by = f"queue {attempt.queue}" if attempt.queue else self._dialler(attempt.id.removesuffix("/a"))
+        if _is_pickup(attempt):
+            self._add(attempt, "started_at", "answer", who, f"takes the ringing call{state}", "Pickup", by)
+            return
+        event = "AgentCalled" if attempt.queue else "DialBegin"
+        self._add(attempt, "started_at", "ring", by, f"rings {who}{state}", event, who)
         if attempt.outcome is not None and attempt.outcome != "answered":
             word = attempt.outcome.replace("_", " ")
-            self._add(
-                attempt, "ended_at", "miss", who, f"stops ringing: {word}", "AgentRingNoAnswer, DialEnd", by
-            )
+            event = "AgentRingNoAnswer, DialEnd" if attempt.queue else "DialEnd"
+            self._add(attempt, "ended_at", "miss", who, f"stops ringing: {word}", event, by)
 
-    def _leg(self, leg: Leg, *, attempted: bool) -> None:
+    def _dialler(self, leg_id: str) -> str:
+        """Who had this phone rung: whoever began the consultation it belongs to, or else the caller."""
+        linked = next((f"{leg.pbx}-{leg.linkedid}" for leg in self._parts.legs if leg.id == leg_id), "")
+        name = self._names.get(linked, CALLER)
+        return CALLER if linked == leg_id or name == self._names.get(leg_id) else name
+
+    def _leg(self, leg: Leg, attempt: Attempt | None) -> None:
         who = self._names[leg.id]
         if who == CALLER or leg.device.startswith("Local/"):
             return
-        if leg.dialed and not attempted:
-            self._add(leg, "ring_started_at", "ring", CALLER, f"rings {who}", "DialBegin", who)
-        self._add(leg, "answered_at", "answer", who, "picks up", "DialEnd", CALLER)
+        by = self._dialler(leg.id)
+        if leg.dialed and attempt is None:
+            self._add(leg, "ring_started_at", "ring", by, f"rings {who}", "DialBegin", who)
+        if attempt is None or not _is_pickup(attempt):
+            self._add(leg, "answered_at", "answer", who, "picks up", "DialEnd", by)
         cause = f" (cause {leg.hangup_cause})" if leg.hangup_cause else ""
         status = f": {leg.dial_status}" if leg.dial_status not in {None, "ANSWER"} else ""
         self._add(leg, "ended_at", "gone", who, f"is gone{status}{cause}", "Hangup")
 
-    def _talk(self, talk: Talk) -> None:
-        who = self._names.get(talk.id.rpartition("/")[0], talk.device)
-        self._add(talk, "started_at", "talk", who, "talks with the caller", "BridgeEnter", CALLER)
-        if talk.ended_at is not None:
+    def _party(self, part: Talk | Transfer) -> str:
+        return self._names.get(part.id.rpartition("/")[0], part.device if isinstance(part, Talk) else part.by)
+
+    def _talk(self, talk: Talk, told: Sequence[Talk]) -> None:
+        """Two who begin to talk at the same instant talk with each other, and that is told once."""
+        who = self._party(talk)
+        others = [t for t in self._parts.talks if t.started_at == talk.started_at and self._party(t) != who]
+        names = sorted({self._party(other) for other in others}) or ([CALLER] if who != CALLER else [])
+        whom = " and ".join("the caller" if name == CALLER else name for name in names) or "others"
+        to = names[0] if names else ""
+        if not any(other in told for other in others):
+            self._add(talk, "started_at", "talk", who, f"talks with {whom}", "BridgeEnter", to)
+        if talk.ended_at is not None and not any(t in told and t.ended_at == talk.ended_at for t in others):
             held = f", {talk.hold:.1f} s of it on hold" if talk.hold else ""
-            what = f"stops talking after {talk.ended_at - talk.started_at:.1f} s{held}"
-            self._add(talk, "ended_at", "silence", who, what, "BridgeLeave", CALLER)
+            what = f"stops talking with {whom} after {talk.ended_at - talk.started_at:.1f} s{held}"
+            self._add(talk, "ended_at", "silence", who, what, "BridgeLeave", to)
+
+    def _transfer(self, transfer: Transfer) -> None:
+        kind = transfer.kind.replace("_", "-")
+        what = f"hands the call on to {transfer.to} ({kind}): {transfer.result.replace('_', ' ')}"
+        event = "BlindTransfer" if transfer.kind == "blind" else "AttendedTransfer"
+        call = self._parts.call  # a transfer does not say where it is known from
+        source = source_of(call, "started_at") if call.quality is Quality.FROM_BOOKS else "seen"
+        self._steps.append(Step(transfer.at, "move", self._party(transfer), what, source, event, CALLER))
 
     def _end(self, call: Call) -> None:
         by = f", ended by {call.ended_by}" if call.ended_by else ""
         cause = f" (cause {call.hangup_cause})" if call.hangup_cause else ""
         word = (call.disposition or "unknown").replace("_", " ")
         self._add(call, "ended_at", "end", CALLER, f"the call is over: {word}{by}{cause}", "Hangup")
+
+
+def _is_pickup(attempt: Attempt) -> bool:
+    """A phone that took what rang elsewhere never rang: its attempt has no length."""
+    return attempt.outcome is AttemptOutcome.ANSWERED and attempt.started_at == attempt.ended_at
 
 
 def _actors(steps: Iterable[Step]) -> tuple[str, ...]:
@@ -206,6 +252,7 @@ _LABELS: Mapping[str, str] = {
     "answer": "picks up",
     "leave": "leaves",
     "talk": "talk",
+    "move": "hands on",
     "silence": "silence",
 }
 

@@ -205,6 +205,8 @@ def explain(
     if as_json:
         write_json(_story(told, raw))
         return
+    if told.call.id not in {call, *(f"{name}-{call}" for name in settings.pbx)}:
+        typer.echo(f"{call} became part of {told.call.id}")
     typer.echo(f"{told.call.id}: {quality_in_words(told.call)}")
     shown: list[Any] = [_timeline(told, zone), Text("\n".join(picture(told)))]
     if lines:
@@ -276,7 +278,7 @@ def _iso(at: float) -> str:
 
 def _timeline(told: Story, zone: ZoneInfo) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("time", "after", "who", "what", "from"):
+    for column in (f"time ({zone.key})", "after", "who", "what", "from"):
         table.add_column(column, overflow="fold")
     for step in told.steps:
         local = dt.datetime.fromtimestamp(step.at, zone)
