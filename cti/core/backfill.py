@@ -107,8 +107,11 @@ class _Planner:
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         self._talks = {talk.id: talk for talk in known.talks}  # with what was completed or added meanwhile
+        self._taken_back: set[str | None] = (
+            set()
+        )  # queues of this call that somebody else answered than was concluded
         self._stay_ids = {stay.id for stay in known.stays}
-        self._met: set[str] = set()  # ids of stays that a pass in the books was found for
+        self._met: dict[str, QueueStay] = {}  # of this call
         self._plan = Plan()
 
     def plan(self) -> Plan:
@@ -185,6 +188,8 @@ class _Planner:
     # -- calls that a gap cut
 
     def _complete(self, stored: Call, told: Call, parts: list[Part]) -> None:
+        self._taken_back = set()
+        self._met = self._meet(part for part in parts if isinstance(part, QueueStay))
         self._update(stored, self._call_changes(stored, told))
         for part in parts:
             match part:
@@ -249,29 +254,39 @@ class _Planner:
                     )  # a list has the number shown, not the one that was dialled
             self._update(stored, changes)
 
-    def _stay(self, call_id: str, told: QueueStay) -> None:
-        same = [
-            s
-            for s in self._known.stays
-            if (s.uniqueid == told.uniqueid or s.id == told.id)
-            and s.queue == told.queue
-            and abs(s.joined_at - told.joined_at) < _SAME_JOIN
-            and s.id not in self._met
+    def _meet(self, told: Iterable[QueueStay]) -> dict[str, QueueStay]:
+        """The stay on record of each pass that the books tell of, by the pass's id: the nearest in time, each once."""
+        pairs = [
+            (abs(stay.joined_at - one.joined_at), stay.id, one.id, stay)
+            for one in told
+            for stay in self._known.stays
+            if (stay.uniqueid == one.uniqueid or stay.id == one.id) and stay.queue == one.queue
         ]
-        if not same:
+        met: dict[str, QueueStay] = {}
+        taken: set[str] = set()
+        for apart, stay_id, told_id, stay in sorted(pairs, key=lambda pair: pair[:3]):
+            if apart < _SAME_JOIN and stay_id not in taken and told_id not in met:
+                met[told_id] = stay
+                taken.add(stay_id)
+        return met
+
+    def _stay(self, call_id: str, told: QueueStay) -> None:
+        stored = self._met.get(told.id)
+        if stored is None:
             ordinal = told.ordinal
             while (free := f"{self._pbx}-{told.uniqueid}/q{ordinal}") in self._stay_ids:
                 ordinal += 1
             self._stay_ids.add(free)
             self._add(call_id, replace(told, ordinal=ordinal, id=free))
             return
-        stored = min(same, key=lambda stay: abs(stay.joined_at - told.joined_at))
-        self._met.add(stored.id)
         changes = self._unknown(stored, told, _STAY)
-        if told.left_at is not None and self._missed(told.left_at):  # how they left was concluded, not seen
+        left = told.left_at is not None and self._missed(told.left_at)
+        if left or self._missed(told.joined_at):  # how they left was concluded, not seen
             moved = stored.outcome is StayOutcome.TRANSFERRED_OUT
-            if not moved and told.outcome not in {None, stored.outcome}:
+            other = told.outcome is not stored.outcome or told.agent not in {None, stored.agent}
+            if not moved and told.outcome is not None and other:
                 changes |= {name: getattr(told, name) for name in _HOW_LEFT}
+                self._taken_back.add(stored.queue)
         if {"answered_at", "left_at"} & changes.keys() or stored.wait is None:
             changes |= {"wait": told.wait} if told.wait != stored.wait else {}
         self._update(stored, changes)
@@ -283,10 +298,15 @@ class _Planner:
             self._add(call_id, told)
         else:
             changes = self._unknown(stored, told, _ATTEMPT)
-            concluded = told.ended_at is not None and self._missed(told.ended_at)
+            # Which dial rang it, and for whom, decides how the end is to be read.
+            concluded = self._missed(told.started_at) or (
+                told.ended_at is not None and self._missed(told.ended_at)
+            )
             if concluded and told.outcome not in {None, AttemptOutcome.UNKNOWN, stored.outcome}:
                 changes |= {"outcome": told.outcome, "ended_at": told.ended_at}
-            self._update(stored, changes)
+            if self._is_guess(stored.started_at):  # found ringing; for whom was concluded
+                changes |= {"stay_id": told.stay_id, "queue": told.queue}
+            self._update(stored, {k: v for k, v in changes.items() if getattr(stored, k) != v})
 
     def _same_ringing(self, stored: Attempt, told: Attempt) -> bool:
         """A member on a Local channel rings once, whichever of the channels behind it was noticed first."""
@@ -321,7 +341,8 @@ class _Planner:
         over = told.ended_at
         if over is not None and self._missed(over) and over < (stored.ended_at or over) - _TOGETHER:
             changes["ended_at"] = over  # nobody saw that one talk ended and the next began
-        if self._missed(told.started_at) and told.queue not in {None, stored.queue}:
+        concluded = self._missed(told.started_at) and told.queue is not None
+        if stored.queue != told.queue and (concluded or stored.queue in self._taken_back):
             changes["queue"] = told.queue  # that it was this queue's was concluded
         return changes
 

@@ -25,6 +25,7 @@ from cti.core.seats import Seats, read_seats
 from cti.core.waits import Wait, refine
 
 _RING, _DOWN, _UP = 4, 0, 6  # ChannelState
+_JOINS = 3  # the step of a joining among what a row tells
 _WITHIN = 0.999  # s of a whole second
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
@@ -437,29 +438,33 @@ class _Teller:
 
     def _tell_waits(self) -> None:
         for of_channel in self._waits.values():
-            place = 0
+            place, step = 0, _JOINS
             for wait in of_channel:
                 start = self._places[id(self.channels[wait.of.uniqueid][0])]
-                place = max(self._place_of(wait.joined_at), start, place)
-                one = wait.of
+                joins = max(self._place_of(wait.joined_at), start)
+                if joins > place:
+                    place, step = joins, _JOINS
+                one, before = wait.of, place
                 joined = ev.CallerJoined(wait.joined_at, one.queue, one.uniqueid, one.position or 0, "")
-                self._add(place, 3, joined)
+                self._add(place, step, joined)
                 if wait.of.outcome is StayOutcome.ANSWERED:
-                    place = self._connected(wait, place)
+                    place = self._connected(wait, place, step)
                 elif wait.left_at is not None:
-                    place = self._left(wait, wait.left_at, place)
+                    place = self._left(wait, wait.left_at, place, step)
+                step = step + 4 if place == before else _JOINS  # a row may see several passes
 
-    def _connected(self, wait: Wait, joined: int) -> int:
+    def _connected(self, wait: Wait, joined: int, step: int) -> int:
         one, at = wait.of, wait.left_at or wait.joined_at
         exact = wait.answer is not None and wait.answer.at == at
         place = self._places[id(wait.answer)] if exact else self._place_of(at)
         place = max(place, joined)
+        step = step if place == joined else _JOINS
         rows = self.channels.get(one.member_channel)
         agent, hold = one.agent or "", one.book_wait or 0.0
         device = device_of(rows[0].channel) if rows else self.seats.device_of(agent, at) or agent
-        self._add(place, 3, ev.CallerLeft(at, one.queue, one.uniqueid, ""))
+        self._add(place, step, ev.CallerLeft(at, one.queue, one.uniqueid, ""))
         connected = ev.MemberConnected(at, one.queue, one.uniqueid, one.member_channel, agent, device, hold)
-        self._add(place, 4, connected)
+        self._add(place, step + 1, connected)
         if one.ended_at is not None and one.book_talk is not None:
             last = max(self._places[id(rows[-1])] if rows else place, place)
             over, by = max(at, one.ended_at), one.ended_by
@@ -469,9 +474,11 @@ class _Teller:
             self._add(last, 9, completed)
         return place
 
-    def _left(self, wait: Wait, at: float, joined: int) -> int:
+    def _left(self, wait: Wait, at: float, joined: int, step: int) -> int:
         one, place = wait.of, max(bisect_left(self._at, at), joined)
-        step = 4 if place == joined else -4  # after the joining, and before what else happens at that row
+        step = (
+            step + 1 if place == joined else -4
+        )  # after the joining, and before what else happens at that row
         if one.outcome is StayOutcome.ABANDONED:
             self._add(place, step, ev.HangupRequested(at, one.uniqueid, by_device=False))
         if one.outcome is not StayOutcome.LEFT_BY_KEY:

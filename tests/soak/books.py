@@ -114,19 +114,16 @@ class _Sets:
 
 def _calls(cel: Sequence[Row], cdr: Sequence[Row]) -> list[Told]:
     born = {row["uniqueid"]: row for row in cel if row["event"] == "CHAN_START"}
-    ties, company = _Sets(), _Company()
-    halves: dict[str, str] = {}
+    ties, company, births = _Sets(), _Company(), _Births(cel)
     for row in cel:
         if row["uniqueid"] not in born:
             continue
         own = row["uniqueid"]
         match row["event"]:
             case "CHAN_START":
-                if row["linkedid"] in born:
-                    ties.tie(own, row["linkedid"])
-                if row["channel"].startswith("Local/"):  # whose names come again after a restart
-                    ties.tie(own, halves.pop(row["channel"][:-2], own))
-                    halves[row["channel"][:-2]] = own
+                ties.tie(own, *(one for one in births.parents(row) if one in born))
+            case "APP_START" | "APP_END":
+                births.app(row)
             case "ATTENDEDTRANSFER" | "PICKUP":
                 extra = _extra(row)
                 ties.tie(own, *(extra[name] for name in _SAID if extra.get(name) in born))
@@ -135,6 +132,36 @@ def _calls(cel: Sequence[Row], cdr: Sequence[Row]) -> list[Told]:
             case "BRIDGE_EXIT" | "CHAN_END":
                 company.leave(row)
     return _told(born, cel, cdr, ties, company)
+
+
+class _Births:
+    """Into which call a channel is born: that of its linkedid.
+
+    A consultation for a transfer is a Local channel that nobody dialled; it belongs to the call once it meets somebody of
+    it in a bridge, and whom it rings belongs to the consultation. (Who asked for it may be gone before it meets anybody.)
+    """
+
+    def __init__(self, cel: Iterable[Row]) -> None:
+        self._dialled = {row["uniqueid"] for row in cel if row["app"].startswith(("AppDial", "AppQueue"))}
+        self._halves: dict[str, str] = {}
+        self._rings: dict[str, str] = {}  # uniqueid of an inner half of a Local channel to what it dials
+
+    def parents(self, row: Row) -> list[str]:
+        name = row["channel"]
+        if name.startswith("Local/"):  # such names come again after a restart
+            other = self._halves.pop(name[:-2], "")
+            self._halves[name[:-2]] = row["uniqueid"]
+            born_in = [row["linkedid"]] if name.endswith(";1") and row["uniqueid"] in self._dialled else []
+            return [one for one in (other, *born_in) if one]
+        device = name.rpartition("-")[0]
+        ringing = [own for own, data in self._rings.items() if device in data.replace("@", "&").split("&")]
+        return ringing[:1] or [row["linkedid"]]
+
+    def app(self, row: Row) -> None:
+        if row["event"] == "APP_END":
+            self._rings.pop(row["uniqueid"], None)
+        elif row["app"] == "Dial" and row["channel"].endswith(";2"):
+            self._rings[row["uniqueid"]] = row["appdata"].split(",")[0]
 
 
 def _extra(row: Row) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def _untold(one: Difference) -> bool:
 
 
 def _within(field: str, about: str) -> bool:
-    of_number = field == "leg.number" and about == "talk"  # whom an outside line reached is told by its number
+    of_number = (
+        field == "leg.number" and about == "talk"
+    )  # whom an outside line reached is told by its number
     return field == about or field.startswith(f"{about}.") or of_number
 
 

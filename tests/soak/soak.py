@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from store import open_store
 from tests.chaos.proxy import Proxy
 from tests.pbx.asterisk import Lab
 from tests.pbx.provision import Tree
@@ -121,8 +122,9 @@ async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
 
 async def _filled(rig: Rig) -> bool:
     """Whether no call is open and every gap is filled."""
-    books = (await rig.get("/api/v1/books"))["items"]
-    return not any(one["gaps"] for one in books) and not await rig.items("/api/v1/calls", open="true")
+    async with await open_store(rig.database_url) as store:
+        gaps = await store.queries.open_gaps("main")
+    return not gaps and not await rig.items("/api/v1/calls", open="true")
 
 
 async def _reconcile(rig: Rig, since: float) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Wherever in a scenario the daemon dies, and whenever it comes back: the books complete its records (B3)."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from cti.core import events as ev
+from cti.core.backfill import Plan, Rows, plan
+from cti.core.books import QueueRow, parse_queue_line
+from cti.core.cel import CelRow, parse_cel_line
+from cti.core.core import Core
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    Call,
+    Gap,
+    Leg,
+    Quality,
+    QueueStay,
+    Recording,
+    Talk,
+    Transfer,
+)
+from cti.core.memory import Known
+from tests.core.dialogue import remember, seen_member
+from tests.core.shadow import Shadow
+from tests.scenarios.fixtures import run_of
+from tests.scenarios.judge import PBX, RULES, Run, Session, events_of, play
+from tests.scenarios.run import FIXTURES
+from tests.scenarios.scenes import loaded
+from tests.soak.records import Records
+from tests.soak.rules import explain
+from tests.soak.verdict import Difference, against_plan
+
+GAPS = 6  # of each scenario, at places drawn from its name
+_BEFORE = 60.0  # s that are looked at before the last thing that was surely seen
+_KINDS = (Leg, QueueStay, Attempt, Talk, Transfer, Recording)
+# The shadow PBX knows neither which application a channel runs, which keeps calls apart, nor of a masquerade.
+NOT_LISTED = (
+    "agent_pool",
+    "conference",
+    "half_finished_to_a_queue",
+    "recorded",
+    "attended_to_a_queue",
+    "queue_call_back",
+)
+NAMES = [name for name in loaded() if not name.startswith(NOT_LISTED)]
+
+
+def books(name: str) -> Rows:
+    """The books of the committed run."""
+    log = [parse_queue_line(line) for line in (FIXTURES / f"{name}.queue_log").read_text().splitlines()]
+    cel = [parse_cel_line(line) for line in (FIXTURES / f"{name}.cel.csv").read_text().splitlines()]
+    return Rows(
+        [row for row in log if isinstance(row, QueueRow)], [row for row in cel if isinstance(row, CelRow)]
+    )
+
+
+def heard(name: str, run: Run) -> list[ev.Event]:
+    """The committed run, where the agents have been logged in since the morning: no book says at which phone."""
+    events = list(events_of(FIXTURES / f"{name}.ami.gz"))
+    agents = [one for one in run.cast.values() if len(one) == 4 and one.startswith("20")]
+    since = events[0].at
+    events[1:1] = [
+        seen_member(since, one, f"PJSIP/1{one[1:]}", "shift", membership="static") for one in agents
+    ]
+    return events
+
+
+def interrupted(events: Sequence[ev.Event], dies: int, returns: int) -> tuple[Session, Gap]:
+    """What is on record when the events in between were not heard."""
+    session = Session()
+    play(Core(PBX, RULES), events[:dies], session)
+    second = Core(PBX, RULES)
+    second.restore(remember(session.latest.values()))
+    back = events[returns - 1].at + 0.00001
+    play(second, [Shadow(events[:returns]).resynced(back), *events[returns:]], session)
+    return session, Gap("gap", PBX, events[dies - 1].at - _BEFORE, back, "stopped")
+
+
+def fill(session: Session, gap: Gap, rows: Rows) -> Plan:
+    """Plan, and write as the store does."""
+    known = Known(
+        session.all(Call),
+        session.all(Leg),
+        session.all(QueueStay),
+        session.all(Attempt),
+        session.all(Talk),
+        session.all(Transfer),
+        session.all(AgentState),
+        session.all(Recording),
+    )
+    found = plan(PBX, RULES, [gap], rows, known)
+    for fact in (*found.new, *found.completed):
+        session.latest[fact.key] = fact
+    return found
+
+
+def on_record(session: Session) -> Records:
+    """As the store has it."""
+    parts = (fact for fact in session.latest.values() if isinstance(fact, _KINDS))
+    return Records.of(session.all(Call), list(parts))
+
+
+def gaps_of(name: str, count: int) -> list[tuple[int, int]]:
+    """Where it dies and comes back, in numbers of events."""
+    dice = random.Random(name)
+    return [(d, r) for d, r in (sorted(dice.choices(range(1, count + 1), k=2)) for _ in range(GAPS)) if d < r]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_books_complete_what_was_missed(name: str) -> None:
+    """B3: after a gap anywhere the record is the declared one, but for what a written rule explains; once is enough."""
+    run, rows = run_of(loaded()[name]), books(name)
+    events = heard(name, run)
+    first = next(n for n, event in enumerate(events) if isinstance(event, ev.ChannelCreated))
+    other: list[tuple[int, int, Difference]] = []
+    for dies, returns in gaps_of(name, len(events) - first):
+        session, gap = interrupted(events, first + dies, first + returns)
+        fill(session, gap, rows)
+        again = fill(session, gap, rows)
+        assert not [fact for fact in (*again.new, *again.completed) if not isinstance(fact, AgentState)]
+        found = list(against_plan(on_record(session), run))
+        other += [
+            (dies, returns, one) for one in found if one.quality == Quality.COMPLETE or not explain(one)
+        ]
+    assert not other, "\n".join(f"{d}-{r} {one}" for d, r, one in other)
