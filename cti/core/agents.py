@@ -39,6 +39,8 @@ class _Agent:
     id: str
     watch: AwayWatch
     members: dict[str, _Member] = field(default_factory=dict)  # by queue
+    device: str = ""  # of the first member
+    queues: tuple[str, ...] = ()
     ringing: set[str] = field(default_factory=set)  # attempt ids
     active: set[str] = field(default_factory=set)  # leg ids
     queue_talks: set[str] = field(default_factory=set)  # talk ids that a queue brought
@@ -157,7 +159,7 @@ class Agents:
             agent = self._agents[agent_id]
             self._tell(agent, at, cause)
             self._watch(agent, at)
-            self._next_due = min([self._next_due, *_deadlines(agent)])
+            self._next_due = min(self._next_due, *_deadlines(agent), math.inf)
         self._changed.clear()
         self._found = False
         facts, commands = self._facts, self._commands
@@ -227,7 +229,9 @@ class Agents:
         self._changed[agent.id] = cause or (Cause.RULE if by_rule else said)
 
     def _seat(self, agent: _Agent) -> None:
-        """Note which devices are this agent's now; the last to come owns a device."""
+        """Note which queues and devices are this agent's now; the last to come owns a device."""
+        agent.queues = tuple(sorted(agent.members))
+        agent.device = next((member.device for member in agent.members.values()), "")
         self._devices = {device: owner for device, owner in self._devices.items() if owner != agent.id}
         for member in agent.members.values():
             self._devices[member.device] = agent.id
@@ -313,7 +317,7 @@ class Agents:
         reason = agent.reason() if state is State.AWAY else ""
         told = agent.told
         same = told is not None and (told.state, told.reason) == (state, reason)
-        if told is not None and same and (told.device, told.queues) == (_device(agent), _queues(agent)):
+        if told is not None and same and (told.device, told.queues) == (agent.device, agent.queues):
             if self._found:
                 self._facts.append(told)  # after attaching, whoever listens hears every agent once
             return
@@ -330,15 +334,26 @@ class Agents:
         if told is not None and told.since == since:
             before, before_since = told.previous, told.previous_since
         name = self.names.get(agent.id, agent.id)
-        device, queues = _device(agent), _queues(agent)
         agent.told = AgentState(
-            self.pbx, agent.id, name, device, queues, state, since, reason, cause, before, before_since
+            self.pbx,
+            agent.id,
+            name,
+            agent.device,
+            agent.queues,
+            state,
+            since,
+            reason,
+            cause,
+            before,
+            before_since,
         )
         self._facts.append(agent.told)
 
     def _watch(self, agent: _Agent, at: float) -> None:
-        members = tuple((queue, member.interface) for queue, member in agent.members.items())
         away = agent.paused()
+        if not away and agent.watch.episode is None:
+            return  # there is nothing to begin, and nothing to end
+        members = tuple((queue, member.interface) for queue, member in agent.members.items())
         now = Presence(agent.id, away, agent.reason() if away else "", bool(agent.queue_talks), members)
         facts, commands = agent.watch.observe(now, at, self._left_at(agent, at))
         self._facts += facts
@@ -390,14 +405,6 @@ class Agents:
         Leg: _leg,
         Talk: _queue_talk,
     }
-
-
-def _device(agent: _Agent) -> str:
-    return next((member.device for member in agent.members.values()), "")
-
-
-def _queues(agent: _Agent) -> tuple[str, ...]:
-    return tuple(sorted(agent.members))
 
 
 def _deadlines(agent: _Agent) -> list[float]:

@@ -208,12 +208,20 @@ class Calls:
             return  # the others talk on
         by_origin = leg.uniqueid == call.origin
         rung = not by_origin or (leg.dialed and leg.answered_at is None)
-        if rung and leg.talk is None:
+        if rung and leg.talk is None and not self._just_talked(leg, e.at):
             return  # a leg that never talked ends itself, not the call
         lingered = by_origin and e.at - call.hangup_asked_at > _LINGER
         if call.ended_by is None or lingered:
             call.ended_by = self._side(call, leg, by_origin=by_origin)
             call.hangup_asked_at = e.at
+
+    @staticmethod
+    def _just_talked(leg: LegPart, at: float) -> bool:
+        """Whether their talk is over because they hung up, which is told a moment after the others left."""
+        own = f"{leg.call.pbx}-{leg.uniqueid}/t{leg.talks_made}"
+        last = next((talk for talk in reversed(leg.call.talks) if talk.id == own), None)
+        over = last.ended_at if last is not None else None
+        return over is not None and at - over < _HANGUP_RACE and leg.bridge is not None
 
     def _side(self, call: CallPart, leg: LegPart, *, by_origin: bool) -> EndedBy:
         theirs_first = by_origin and leg.device in self.rules.trunks  # a program called them
@@ -236,9 +244,11 @@ class Calls:
         self._end_attempt(leg, at)
         self._arrive(leg.uniqueid, at)
         leg.moving = False
-        self._leave_bridge(leg, at)
+        if leg.bridge is not None:
+            self._leave_bridge(leg, at)
         self._end_talk(leg, at)
-        self._stop_recordings(leg, at)
+        if leg.recordings:
+            self._stop_recordings(leg, at)
         self._forget(leg)
         leg.call.live.discard(leg.uniqueid)
         self.end_if_empty(leg.call, at)
@@ -294,7 +304,7 @@ class Calls:
         """Make two calls one; returns the older, which keeps its id."""
         if one is two:
             return one
-        older, younger = sorted((one, two), key=lambda call: (call.started_at, age_of(call.origin), call.id))
+        older, younger = (one, two) if _is_older(one, two) else (two, one)
         for part in _parts_of(younger):
             part.call = older
             self.touch(part)
@@ -589,13 +599,14 @@ class Calls:
         bridge = self.bridges.get(leg.bridge) if leg.bridge else None
         if bridge is None:
             return
-        group = self.group(leg)
+        todo = self.group(leg)
         bridge.members.discard(leg.uniqueid)
         leg.bridge = None
         if not bridge.members:
             del self.bridges[bridge.id]
-        for other in group:
-            self.refresh_talks(other, at)
+        while todo:  # what was one group may be several now
+            done = self.refresh_talks(todo[0], at)
+            todo = [other for other in todo if other not in done]
 
     def _bridge_destroyed(self, e: ev.BridgeDestroyed) -> None:
         bridge = self.bridges.get(e.bridge)
@@ -652,8 +663,8 @@ class Calls:
     def _parties(self, leg: LegPart) -> list[LegPart]:
         return [other for other in self.group(leg) if self._is_party(other)]
 
-    def refresh_talks(self, start: LegPart, at: float) -> None:
-        """Begin and end the talks of everybody connected with `start`."""
+    def refresh_talks(self, start: LegPart, at: float) -> list[LegPart]:
+        """Begin and end the talks of everybody connected with `start`; returns them."""
         group = self.group(start)
         parties = [leg for leg in group if self._is_party(leg)]
         talking = set() if len(parties) < 2 else {leg.uniqueid for leg in parties}  # noqa: PLR2004 - two make a talk
@@ -664,8 +675,9 @@ class Calls:
             if leg.uniqueid in talking and leg.talk is None and (leg.dialed or leg.agent is not None):
                 self._begin_talk(leg, parties, at)
                 moves.reached(self, parties)
-            elif leg.uniqueid not in talking and not leg.moving:
+            elif leg.talk is not None and leg.uniqueid not in talking and not leg.moving:
                 self._end_talk(leg, at)
+        return group
 
     def _end_talk(self, leg: LegPart, at: float) -> None:
         if leg.talk is not None:
@@ -767,6 +779,12 @@ class Calls:
         ev.HoldBegan: _hold_began,
         ev.HoldEnded: _hold_ended,
     }
+
+
+def _is_older(one: CallPart, two: CallPart) -> bool:
+    if one.started_at != two.started_at:
+        return one.started_at < two.started_at
+    return (age_of(one.origin), one.id) < (age_of(two.origin), two.id)
 
 
 def _parts_of(call: CallPart) -> list[PartOfCall]:
