@@ -1,4 +1,4 @@
-"""Pure: facts to rows, one idempotent statement a kind of fact, built and compiled once.
+"""Pure: facts to rows, one idempotent statement a kind of fact, built and compiled once, when first needed.
 
 A row is replaced by the last fact of its key, with four exceptions:
 
@@ -13,6 +13,7 @@ A row is replaced by the last fact of its key, with four exceptions:
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -87,12 +88,12 @@ def batches(
     for kind, group in by_kind.items():
         if kind is AgentState:
             group.sort(key=attrgetter("since"))
-        upsert = _UPSERTS[kind, dialect, only_absent]
+        upsert = _upserting(kind, dialect, only_absent)  # type: ignore[arg-type]  # mypy takes a type for unhashable
         for start in range(0, len(group), _CHUNK):
             some = group[start : start + _CHUNK]
             yield upsert.text, upsert.rows(some)
             if kind is AgentState:
-                end = _ENDS[dialect]
+                end = _ending(dialect)
                 yield end.text, end.rows(some)
 
 
@@ -188,10 +189,14 @@ def _end_earlier() -> Update:
 
 _OF_STATE = "state_"  # before the names of parameters: the plain names are the columns that are set
 _DIALECTS = {"sqlite": pysqlite.dialect(), "postgresql": asyncpg.dialect()}  # type: ignore[no-untyped-call]  # SQLAlchemy's
-_UPSERTS = {
-    (kind, dialect, only_absent): _bind(_upsert(kind, dialect, only_absent=only_absent), kind, dialect)
-    for kind in FACT_TABLES
-    for dialect in _DIALECTS
-    for only_absent in (False, True)
-}
-_ENDS = {dialect: _bind(_end_earlier(), AgentState, dialect) for dialect in _DIALECTS}
+
+
+@cache
+def _upserting(kind: type[Any], dialect: str, only_absent: bool) -> _Bound:
+    """Made when first needed: making all of them takes a noticeable part of a start."""
+    return _bind(_upsert(kind, dialect, only_absent=only_absent), kind, dialect)
+
+
+@cache
+def _ending(dialect: str) -> _Bound:
+    return _bind(_end_earlier(), AgentState, dialect)

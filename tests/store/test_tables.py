@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, func, select
+from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cti.core.facts import AgentState, Fact, Notice, Rejected
 from store import Store, StoreError, open_store
 from store.columns import UtcInstant
 from store.engine import make_engine, make_file, parse_url
-from store.migrations import config, upgrade
+from store.migrations import config, newest, upgrade
 from store.tables import FACT_TABLES, calls, metadata
 from tests.pg.server import Postgres
 from tests.store import made
@@ -106,8 +108,27 @@ async def test_an_upgrade_keeps_what_is_there(database: Database) -> None:
 
 
 def test_there_is_one_line_of_revisions() -> None:
-    """The revisions form one line with one head, wherever the program is started from."""
-    assert len(ScriptDirectory.from_config(config()).get_heads()) == 1
+    """The revisions form one line with one head, which the files' names tell, wherever the program is started from."""
+    assert ScriptDirectory.from_config(config()).get_heads() == [newest()]
+
+
+async def test_a_database_of_an_older_program_is_brought_up(url: str) -> None:
+    """A start brings up what is not of the newest revision."""
+    make_file(parse_url(url))
+    await upgrade(parse_url(url))
+    engine = make_engine(parse_url(url), write=True)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), "-1"))
+        assert await _revision_of(connection) != newest()
+    await upgrade(parse_url(url))
+    async with engine.connect() as connection:
+        assert await _revision_of(connection) == newest()
+    await engine.dispose()
+
+
+async def _revision_of(connection: AsyncConnection) -> str | None:
+    found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+    return str(found.scalar())
 
 
 async def _differences_on_postgresql(url: str) -> list[Any]:
