@@ -11,6 +11,7 @@ from tests.peer.told import ASPECTS, Told, Verdict, ours, theirs, truth, verdict
 from tests.scenarios.fixtures import run_of
 from tests.scenarios.judge import hear, records
 from tests.scenarios.scenes import loaded
+from tests.scenarios.table import _GROUPS as GROUPS
 
 DOCUMENT = PROJECT_ROOT / "docs" / "comparison.md"
 
@@ -44,6 +45,7 @@ digits for both tools alike.
 * **calls**: how many there were. A call of cacofonisk's is a linkedid, by which its own reporter names calls; two that a
   transfer names are one.
 * **parties**: who called, and which number they dialled. Looked at where a customer calls in, or the scenario declares it.
+  `s`, where a dialplan starts, is no number.
 * **outcome**: answered or not, and why not. `up` is answered, `queue abandoned` (without up) is abandoned, else the reason of
   the hangup: busy, rejected and failed mean the same for both; no-answer or cancelled are our no_answer; completed,
   cancelled or no-answer are our left_menu, for which it has no word. Another word that still says that nobody was reached
@@ -67,8 +69,6 @@ restart or reconnect (it forgets what it knew); the PBX's books. Conferences are
 they are in the table, because a PBX has them. Its hooks come at the moment of the event and so do our facts; that is
 not compared either.
 """
-
-_GROUPS = {"direct": "Direct calls", "queue": "Queue calls", "transfer": "Transfers", "other": "Other"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def row(name: str, heard: Mapping[str, Any]) -> Row:
 def document(rows: Sequence[Row], pbx: str) -> str:
     """The whole text. `pbx` is the version of Asterisk that was recorded."""
     parts = [_HEAD.replace("{pbx}", pbx)]
-    for group, title in _GROUPS.items():
+    for group, title in GROUPS.items():
         parts.append(
             f"\n## {title}\n\n| scenario | what happened | this daemon | cacofonisk |\n|---|---|---|---|\n"
         )

@@ -63,7 +63,7 @@ _UNREACHED = {"completed", "no-answer", "cancelled", "busy", "rejected", "failed
 
 def truth(play: Scenario, run: Run) -> list[Told]:
     """What must be told, as the scenario declares it; who calls in and what they dial follows from how it is played."""
-    customers = iter([role for role in _CUSTOMERS if role in run.cast])
+    customers = iter(_customers(run))
     entry = next((short for short in play.numbers if short not in _NOT_FOR_CUSTOMERS), "")
     out = []
     for record in play.records:
@@ -71,6 +71,24 @@ def truth(play: Scenario, run: Run) -> list[Told]:
         caller, dialed = (next(customers, ""), entry) if inbound else ("", "")
         out.append(_told(record, record.caller or caller, record.dialed or dialed))
     return out
+
+
+def _customers(run: Run) -> list[str]:
+    """The roles of those who call in; agents and the duty's mobiles may be called first and second as well."""
+    if "customer" in run.cast:
+        return ["customer"]
+    return [role for role in _CUSTOMERS if role in run.cast and _outside(run, role)]
+
+
+def _outside(run: Run, role: str) -> bool:
+    return not run.cast.get(role, "PJSIP/").startswith(("20", "PJSIP/"))
+
+
+def _called_outside(run: Run) -> str:
+    """Who of the public network talked, if it was one: whoever a trunk's channel must then stand for."""
+    talked = {talk.who for record in run.scenario.records for talk in record.talks}
+    found = {role for role in talked if _outside(run, role)} - set(_customers(run))
+    return found.pop() if len(found) == 1 else ""
 
 
 def ours(found: Sequence[Record]) -> list[Told]:
@@ -117,7 +135,9 @@ def _age(uniqueid: str) -> tuple[int, int]:
 
 def _call(reports: Sequence[Mapping[str, Any]], run: Run) -> Told:
     first = reports[0]["caller"]
-    outsiders = {"", *_CUSTOMERS} | ({run.role(first[3]) or ""} if first[0].startswith(_TRUNK) else set())
+    outsiders = {"", *_customers(run)} | (
+        {run.role(first[3]) or ""} if first[0].startswith(_TRUNK) else set()
+    )
     parties = {
         _who(channel, run)
         for report in reports
@@ -126,7 +146,7 @@ def _call(reports: Sequence[Mapping[str, Any]], run: Run) -> Told:
     }
     return Told(
         run.role(first[3]) or "",
-        run.role(first[4]) or "",
+        "" if first[4] == "s" else run.role(first[4]) or "",  # where the dialplan starts, no number
         _outcome(reports),
         frozenset(parties - outsiders),
         tuple(
@@ -148,7 +168,7 @@ def _who(channel: Sequence[str], run: Run) -> str:
     if device.startswith("Local/"):
         device = device.removeprefix("Local/").partition("@")[0]
     who = run.role(channel[3] if outside else device) or ""
-    return "mobile" if outside and who not in _CUSTOMERS and "mobile" in run.cast else who
+    return _called_outside(run) or who if outside and who not in _customers(run) else who
 
 
 def _outcome(reports: Sequence[Mapping[str, Any]]) -> str:
