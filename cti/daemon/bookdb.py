@@ -38,11 +38,6 @@ _CHUNK = 2_000  # rows fetched and parsed at a time
 _DISORDER = 60.0  # s by which rows may stand before older ones, beyond what `late` says
 _LONGEST_CALL = 86_400.0  # s
 
-CURE = (
-    "it needs an account that may SELECT from the tables of the books and nothing else (docs/books.md); "
-    "check [pbx.….books] in the configuration"
-)
-
 
 class DatabaseSettings(Protocol):
     """Where the tables are; "" for a book that is not kept there."""
@@ -136,8 +131,9 @@ class DatabaseBooks:
     Raises ConfigError when the URL cannot be used or its driver is missing.
     """
 
-    def __init__(self, settings: DatabaseSettings, where: str = "books.url") -> None:
-        self._settings = settings
+    def __init__(self, settings: DatabaseSettings, where: str = "books") -> None:
+        """Nothing is opened; `where` is the table of the configuration, for messages."""
+        self._settings, self._where = settings, where
         self._zone: tzinfo = ZoneInfo(settings.timezone)
         self._engine = _engine(settings, where)
         self._shown = self._engine.url.render_as_string(hide_password=True)
@@ -179,7 +175,10 @@ class DatabaseBooks:
         return DatabaseRows(queue_log, cdr, cel, bad)
 
     def _unreadable(self, why: str) -> BookUnreadable:
-        return BookUnreadable(f"cannot read the books in {self._shown}: {why}; {CURE}")
+        return BookUnreadable(
+            f"cannot read the books in {self._shown}: {why}; check [{self._where}], and that the account may SELECT "
+            "from their tables (docs/books.md)"
+        )
 
     async def _span(
         self, connection: AsyncConnection, name: str, book: _Book[Row], since: float, until: float
@@ -210,7 +209,7 @@ class DatabaseBooks:
         if not any(time in wanted for time in book.times):
             raise BookUnreadable(
                 f"cannot read the table {name} in {self._shown}: it has no column {' or '.join(book.times)}; "
-                f"name the table of the {book.name} in [pbx.….books]"
+                f"name the table of the {book.name} in [{self._where}]"
             )
         columns: list[sa.ColumnClause[Any]] = [sa.column(n, kinds[n]) for n in wanted]
         table = sa.table(plain, *columns, schema=schema or None)
@@ -326,13 +325,15 @@ def _engine(settings: DatabaseSettings, where: str) -> AsyncEngine:
             url, poolclass=NullPool, hide_parameters=True, connect_args=_arguments(url, settings.ca_file)
         )
     except ArgumentError:
-        raise ConfigError(f'{where}: is not a database URL; write "mysql+asyncmy://user@host/db"') from None
+        raise ConfigError(
+            f'{where}.url: is not a database URL; write "mysql+asyncmy://user@host/db"'
+        ) from None
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"{where}: the driver {error.name} is missing; install it: pip install 'cti-beside-pbx[mariadb]'"
+            f"{where}.url: the driver {error.name} is missing; install it: pip install 'cti-beside-pbx[mariadb]'"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{where}: ca_file cannot be used ({error}); give a PEM file") from error
+        raise ConfigError(f"{where}.ca_file: cannot be used ({error}); give a PEM file") from error
 
 
 def _arguments(url: sa.URL, ca_file: Path | None) -> dict[str, Any]:

@@ -20,5 +20,5 @@ def books_of(settings: Settings, pbx: str, shipped: ShippedBooks | None = None) 
     sources = of_pbx.books
     database = None
     if sources is not None and sources.of_database():
-        database = DatabaseBooks(sources, f"pbx.{pbx}.books.url")
+        database = DatabaseBooks(sources, f"pbx.{pbx}.books")
     return Books(of_pbx, shipped=shipped or shipped_of(settings, pbx), database=database)
