@@ -35,6 +35,7 @@ from cti.core.facts import (
     Leg,
     Quality,
     QueueStay,
+    Recording,
     State,
     StayOutcome,
     Talk,
@@ -105,13 +106,20 @@ class _Planner:
         self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
         self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known)]
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
+        self._legs = {leg.id: leg for leg in known.legs}
+        self._attempts = {attempt.id: attempt for attempt in known.attempts}
+        self._of_call = _by_call(known)
         self._known_calls = {call.id: call for call in known.calls}
-        self._talks = {talk.id: talk for talk in known.talks}  # with what was completed or added meanwhile
+        self._talks: dict[str, dict[str, Talk]] = {}  # by channel, with what was completed or added meanwhile
+        for talk in known.talks:
+            self._talks.setdefault(talk.id.rpartition("/")[0], {})[talk.id] = talk
         self._taken_back: set[str | None] = (
             set()
         )  # queues of this call that somebody else answered than was concluded
         self._stay_ids = {stay.id for stay in known.stays}
         self._met: dict[str, QueueStay] = {}  # of this call
+        self._leg_ends = {leg.id: leg.ended_at for leg in self._told if isinstance(leg, Leg)}
+        self._joined: tuple[str, ...] = ()  # calls that the one being completed turned out to be made of
         self._plan = Plan()
 
     def plan(self) -> Plan:
@@ -151,6 +159,7 @@ class _Planner:
     def _one_of(self, calls: Sequence[Call]) -> Call:
         """Nobody saw what made one call of these: the younger become part of the oldest."""
         oldest, *younger = calls
+        self._joined = tuple(call.id for call in younger)
         if not younger:
             return oldest
         for call in younger:
@@ -189,7 +198,7 @@ class _Planner:
 
     def _complete(self, stored: Call, told: Call, parts: list[Part]) -> None:
         self._taken_back = set()
-        self._met = self._meet(part for part in parts if isinstance(part, QueueStay))
+        self._met = self._meet(stored.id, [part for part in parts if isinstance(part, QueueStay)])
         self._update(stored, self._call_changes(stored, told))
         for part in parts:
             match part:
@@ -241,7 +250,7 @@ class _Planner:
         return not any(call.started_at <= gap.ended_at and gap.began_at <= ended for gap in self._gaps)
 
     def _leg(self, call_id: str, told: Leg) -> None:
-        stored = next((leg for leg in self._known.legs if leg.id == told.id), None)
+        stored = self._legs.get(told.id)
         if stored is None:
             self._add(call_id, told)
         else:
@@ -254,13 +263,15 @@ class _Planner:
                     )  # a list has the number shown, not the one that was dialled
             self._update(stored, changes)
 
-    def _meet(self, told: Iterable[QueueStay]) -> dict[str, QueueStay]:
+    def _meet(self, call_id: str, told: Sequence[QueueStay]) -> dict[str, QueueStay]:
         """The stay on record of each pass that the books tell of, by the pass's id: the nearest in time, each once."""
         pairs = [
             (abs(stay.joined_at - one.joined_at), stay.id, one.id, stay)
             for one in told
-            for stay in self._known.stays
-            if (stay.uniqueid == one.uniqueid or stay.id == one.id) and stay.queue == one.queue
+            for stay in self._on_record(call_id)
+            if isinstance(stay, QueueStay)
+            and (stay.uniqueid == one.uniqueid or stay.id == one.id)
+            and stay.queue == one.queue
         ]
         met: dict[str, QueueStay] = {}
         taken: set[str] = set()
@@ -292,8 +303,10 @@ class _Planner:
         self._update(stored, changes)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
-        stored = next((one for one in self._known.attempts if one.id == told.id), None)
-        stored = stored or next((one for one in self._known.attempts if self._same_ringing(one, told)), None)
+        stored = self._attempts.get(told.id)
+        if stored is None:
+            of_call = (one for one in self._on_record(call_id) if isinstance(one, Attempt))
+            stored = next((one for one in of_call if _same_ringing(one, told)), None)
         if stored is None:
             self._add(call_id, told)
         else:
@@ -308,32 +321,24 @@ class _Planner:
                 changes |= {"stay_id": told.stay_id, "queue": told.queue}
             self._update(stored, {k: v for k, v in changes.items() if getattr(stored, k) != v})
 
-    def _same_ringing(self, stored: Attempt, told: Attempt) -> bool:
-        """A member on a Local channel rings once, whichever of the channels behind it was noticed first."""
-        if told.agent is None or stored.agent != told.agent or stored.device == told.device:
-            return False
-        over = stored.ended_at if stored.ended_at is not None else float("inf")
-        ends = told.ended_at if told.ended_at is not None else float("inf")
-        one_call = self._root_of(stored.call_id) == self._root_of(told.call_id)
-        return one_call and stored.started_at <= ends and told.started_at <= over
-
-    def _root_of(self, call_id: str) -> str:
-        found = self._root(call_id)
-        return call_id if found is None else found.id
+    def _on_record(self, call_id: str) -> Iterable[Part | Recording]:
+        """The parts of a call, and of those that turned out to be part of it just now."""
+        for one in (call_id, *self._joined):
+            yield from self._of_call.get(one, ())
 
     def _talk(self, call_id: str, told: Talk) -> None:
         channel = told.id.rpartition("/")[0]
-        of_channel = [talk for talk in self._talks.values() if talk.id.rpartition("/")[0] == channel]
+        of_channel = list(self._talks.get(channel, {}).values())
         same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
         if same is not None and self._together(same, told) > 0:
             changes = self._talk_changes(same, told)
-            self._talks[same.id] = replace(same, **changes)
+            self._talks[channel][same.id] = replace(same, **changes)
             self._update(same, changes)
             return
         taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
         number = _free(int(told.id.rpartition("/t")[2]), taken)
         added = replace(told, id=f"{channel}/t{number}")
-        self._talks[added.id] = added
+        self._talks.setdefault(channel, {})[added.id] = added
         self._add(call_id, added)
 
     def _talk_changes(self, stored: Talk, told: Talk) -> dict[str, Any]:
@@ -348,7 +353,7 @@ class _Planner:
 
     def _transfer(self, call_id: str, told: Transfer) -> None:
         """Whom one that was seen led to was seen, too; that it led to nobody is a conclusion when something was missed."""
-        of_call = (one for one in self._known.transfers if self._root_of(one.call_id) == call_id)
+        of_call = (one for one in self._on_record(call_id) if isinstance(one, Transfer))
         stored = next((one for one in of_call if abs(one.at - told.at) < _TOGETHER), None)
         if stored is None:
             self._add(call_id, told)
@@ -370,10 +375,11 @@ class _Planner:
 
     def _recordings(self, call_id: str) -> None:
         """No book tells of them; one whose end nobody saw ended with its channel at the latest."""
-        ends = {leg.id: leg.ended_at for leg in self._told if isinstance(leg, Leg)}
-        for one in self._known.recordings:
-            ended = ends.get(one.id.rpartition("/")[0])
-            if one.call_id != call_id or ended is None or not self._is_guess(one.stopped_at):
+        for one in self._on_record(call_id):
+            if not isinstance(one, Recording) or not self._is_guess(one.stopped_at):
+                continue
+            ended = self._leg_ends.get(one.id.rpartition("/")[0])
+            if ended is None:
                 continue
             if one.started_at <= ended < (one.stopped_at or ended) - _SAME_INSTANT:
                 self._plan.completed.append(replace(one, stopped_at=ended))
@@ -444,6 +450,23 @@ _STAY = ("position", "answered_at", "left_at", "outcome", "agent", "book_wait", 
 _ATTEMPT = ("stay_id", "queue", "agent", "ended_at", "outcome")
 _TALK = ("queue", "agent", "started_at", "ended_at")
 _FROM_QUEUE_LOG = ("position", "outcome", "agent", "book_wait", "book_talk")
+
+
+def _same_ringing(stored: Attempt, told: Attempt) -> bool:
+    """A member on a Local channel rings once, whichever of the channels behind it was noticed first."""
+    if told.agent is None or stored.agent != told.agent or stored.device == told.device:
+        return False
+    over = stored.ended_at if stored.ended_at is not None else float("inf")
+    ends = told.ended_at if told.ended_at is not None else float("inf")
+    return stored.started_at <= ends and told.started_at <= over
+
+
+def _by_call(known: Known) -> dict[str, list[Part | Recording]]:
+    found: dict[str, list[Part | Recording]] = {}
+    kinds = (known.stays, known.attempts, known.talks, known.transfers, known.recordings)
+    for part in (one for kind in kinds for one in kind):
+        found.setdefault(part.call_id, []).append(part)
+    return found
 
 
 def _free(wanted: int, taken: set[int]) -> int:

@@ -150,6 +150,7 @@ class Bookkeeper:
             seen: what the store's `seen_between` said before this process put anything there, if that is known.
         """
         self._gaps = {gap.id: gap for gap in await self._records.open_gaps(self._pbx)}
+        self.status.gaps = len(self._gaps)
         seen = seen or await self._records.seen_between(self._pbx)
         if seen is not None:
             self._first_seen, self._last_seen = seen
@@ -179,6 +180,7 @@ class Bookkeeper:
         self._in_step, self._lost = True, None
         gap = Gap(f"{self._pbx}-{at:.6f}", self._pbx, min(began, at), at, cause)
         self._gaps[gap.id] = gap
+        self.status.gaps = len(self._gaps)
         self._writer.put([gap])
         self._look_at(at + self._settle)
 

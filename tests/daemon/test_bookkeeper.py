@@ -89,6 +89,7 @@ async def test_a_dead_time_is_filled_and_then_agrees(kept: Kept) -> None:
     await kept.put(Link("main", up=True, at=BEGAN - 10))
     await kept.keeper.restore()
     kept.keeper.take([Link("main", up=True, at=ENDED)])
+    assert kept.keeper.status.gaps == 1
     status = await kept.keeper.round()
     assert (status.unverified, status.gaps) == ("", 0)
     calls = await kept.calls()
