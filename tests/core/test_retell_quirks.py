@@ -1,0 +1,84 @@
+"""CEL as a busy or a restarted Asterisk writes it tells the same calls (B3)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cti.core.books import QueueRow, parse_queue_line
+from cti.core.cel import CelRow, parse_cel_line
+from cti.core.core import Core
+from cti.core.facts import Attempt, Call, EndedBy, QueueStay, Transfer
+from cti.core.retell import retell
+from tests.core.dialogue import seen_member
+from tests.scenarios.fixtures import run_of
+from tests.scenarios.judge import PBX, RULES, Session, play
+from tests.scenarios.run import FIXTURES
+from tests.scenarios.scenes import loaded
+
+
+def books(name: str) -> tuple[list[CelRow], list[QueueRow]]:
+    """CEL and queue_log of the committed run."""
+    cel = [parse_cel_line(line) for line in (FIXTURES / f"{name}.cel.csv").read_text().splitlines()]
+    log = [parse_queue_line(line) for line in (FIXTURES / f"{name}.queue_log").read_text().splitlines()]
+    return [row for row in cel if isinstance(row, CelRow)], [row for row in log if isinstance(row, QueueRow)]
+
+
+def told(name: str, cel: list[CelRow], log: list[QueueRow]) -> Session:
+    """The core, told of these rows; the agents have been logged in since the morning."""
+    cast = run_of(loaded()[name]).cast.values()
+    agents = [one for one in cast if len(one) == 4 and one.startswith("20")]
+    seats = {agent: f"PJSIP/1{agent[1:]}" for agent in agents}
+    members = [seen_member(cel[0].at - 60, agent, seat, "shift") for agent, seat in seats.items()]
+    session = Session()
+    play(Core(PBX, RULES), [*members, *retell(cel, log, seats)], session)
+    return session
+
+
+def test_a_phone_that_a_program_rang_may_answer_before_asterisk_notes_its_application() -> None:
+    """AppDial2 is missing from the ANSWER row now and then: it was rung all the same."""
+    name = "brought_together_by_a_program"
+    cel, log = books(name)
+    hurried = [replace(row, app="", appdata="") if row.app == "AppDial2" else row for row in cel]
+    assert hurried != cel
+    one, two = told(name, cel, log), told(name, hurried, log)
+    assert one.all(Attempt)
+    assert one.all(Attempt) == two.all(Attempt)
+
+
+def test_a_transfer_whose_target_asterisk_does_not_name() -> None:
+    """Under load transfer_target_channel is N/A: whoever else is in the second bridge is the target."""
+    name = "attended_by_feature_code"
+    cel, log = books(name)
+    nameless = [
+        replace(row, extra={**row.extra, "transfer_target_channel_uniqueid": "N/A"})
+        if row.event == "ATTENDEDTRANSFER"
+        else row
+        for row in cel
+    ]
+    assert nameless != cel
+    one, two = told(name, cel, log), told(name, nameless, log)
+    assert [transfer.to for transfer in one.all(Transfer)] == [transfer.to for transfer in two.all(Transfer)]
+    assert one.all(Transfer)[0].to
+
+
+def test_names_of_channels_come_again_after_a_restart() -> None:
+    """A PBX that begins anew counts its channels from 0: who hung up is looked for among those of that time."""
+    name = "queue_caller_hangs_up"
+    cel, log = books(name)
+    later = _later(1000.0)
+    session = told(name, [*cel, *(later(row) for row in cel)], log)
+    assert [call.ended_by for call in session.all(Call)] == [EndedBy.CALLER] * 2
+
+
+def _later(seconds: float) -> Callable[[CelRow], CelRow]:
+    def moved(row: CelRow) -> CelRow:
+        return replace(row, at=row.at + seconds, uniqueid=f"9{row.uniqueid}", linkedid=f"9{row.linkedid}")
+
+    return moved
+
+
+def test_several_passes_without_a_sign_in_between() -> None:
+    """Three passes through one queue within three seconds are one run of Queue in CEL, and three passes all the same."""
+    name = "queue_thrice_then_abandoned"
+    cel, log = books(name)
+    stays = told(name, cel, log).all(QueueStay)
+    assert [stay.outcome for stay in stays] == ["timeout", "timeout", "abandoned"]
