@@ -1,4 +1,4 @@
-"""Fixtures that any room's tests may ask for, and how tests are shared out between two workers."""
+"""Fixtures that any room's tests may ask for, and how tests are shared out among the workers."""
 
 from pathlib import Path
 
@@ -19,13 +19,26 @@ __all__ = [
 ]
 
 _HERE = Path(__file__).parent
-_LONGEST_FIRST = ("chaos", "soak", "scenarios", "end_to_end", "pbx", "books", "demo", "fuzz", "store", "daemon")
-_ONE_PBX = frozenset({"chaos", "soak", "end_to_end", "pbx", "books"})  # rooms whose tests share what they set up
+_LONGEST_FIRST = (
+    "chaos",
+    "soak",
+    "scenarios",
+    "end_to_end",
+    "pbx",
+    "books",
+    "demo",
+    "fuzz",
+    "store",
+    "daemon",
+)
+_ONE_PBX = frozenset(
+    {"chaos", "soak", "end_to_end", "pbx", "books"}
+)  # rooms whose tests share what they set up
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group for each room that runs a PBX, one for each module elsewhere; the long ones begin first."""
+    """One group for each room whose tests share a PBX, one for each module elsewhere; the long ones begin first."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_rank)

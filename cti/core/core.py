@@ -17,6 +17,7 @@ from cti.core.faults import begun, ended, told
 from cti.core.memory import Memory
 from cti.core.redate import redate
 from cti.core.rules import Rules
+from cti.core.trunks import OUTSIDE, Trunks
 
 _SAME_BOOT = 2.5  # s two readings of one start time may differ (CoreStatus has whole seconds)
 
@@ -39,6 +40,7 @@ class Core:
         self.rules = rules or Rules()
         self.agents = Agents(pbx, self.rules)
         self.calls = Calls(pbx, self.rules, self.agents)
+        self.trunks = Trunks(pbx, self.rules.trunks)
         self._open_faults: dict[FaultKind, Fault] = {}
         self._booted_at = 0.0
         self._last_at = 0.0
@@ -49,6 +51,7 @@ class Core:
         self.agents.restore(memory.agent_states, memory.episodes)
         attach.restore(self.calls, memory)
         self.agents.take([*memory.legs, *memory.attempts, *memory.talks])
+        self.trunks.restore(memory.faults)
         for fault in memory.faults:
             self._open_faults[fault.kind] = fault
         self._remembered_at = memory.latest()
@@ -57,6 +60,7 @@ class Core:
         """Go by other thresholds from now on; an absence that goes on keeps the limits it began with."""
         self.rules = rules
         self.calls.rules = rules
+        self.trunks.use(rules.trunks)
         self.agents.use(rules)
 
     def know(self, names: Mapping[str, str]) -> None:
@@ -94,6 +98,9 @@ class Core:
         self.agents.step(event)
         return self.calls.collect()
 
+    def _outside(self, event: ev.Event) -> list[Fact]:
+        return self.trunks.step(event)
+
     def _link_lost(self, event: ev.LinkLost) -> list[Fact]:
         link = Link(self.pbx, up=False, at=event.at, detail=event.why)
         kind = FaultKind.OVERFLOW if event.overflow else FaultKind.LINK
@@ -128,4 +135,5 @@ class Core:
         ev.Resynced: _resynced,
         ev.LinkLost: _link_lost,
         ev.ClockStepped: _clock_stepped,
+        **dict.fromkeys(OUTSIDE, _outside),
     }

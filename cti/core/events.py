@@ -420,6 +420,36 @@ class DutySaid:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """ContactStatus: whether one address of an endpoint answers."""
+
+    at: float
+    endpoint: str
+    uri: str
+    status: str  # Reachable, Unreachable, NonQualified, Removed …
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationChanged:
+    """Registry: how the PBX's own registration somewhere outside stands."""
+
+    at: float
+    user: str
+    domain: str
+    status: str  # Registered, Unregistered, Rejected …
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkSeen:
+    """The device state of a configured trunk, as the daemon asked for it after a login."""
+
+    at: float
+    device: str
+    state: str  # NOT_INUSE, UNAVAILABLE …
+
+
+@dataclass(frozen=True, slots=True)
 class Resynced:
     """What lives on the PBX right after a login; made by the door from its lists."""
 
@@ -503,6 +533,9 @@ Event = (
     | ChannelSeen
     | AgentSaid
     | DutySaid
+    | ContactChanged
+    | RegistrationChanged
+    | TrunkSeen
     | Resynced
     | LinkLost
     | CommandDone

@@ -118,6 +118,8 @@ class FaultKind(StrEnum):
     CLOCK = "clock"  # stepped: the PBX's or this machine's
     PUBLISH = "publish"
     BOOKS = "books"  # the PBX's books cannot be read
+    TRUNK = "trunk"  # a line to the outside is unreachable, or not registered
+    DUTY_PHONE = "duty_phone"  # nobody on a hotline's ladder could be reached
     DAEMON = "daemon"  # it was killed, and started again
     HEADSET = "headset"
     PHONE = "phone"

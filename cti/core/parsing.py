@@ -312,6 +312,16 @@ _KINDS: Mapping[str, _Reader] = {
         application=text("Application"),
     ),
     "UserEvent": _UserEvent(),
+    "ContactStatus": _kind(
+        ev.ContactChanged, endpoint=must("EndpointName"), uri=text("URI"), status=must("ContactStatus")
+    ),
+    "Registry": _kind(
+        ev.RegistrationChanged,
+        user=must("Username"),
+        domain=text("Domain"),
+        status=must("Status"),
+        cause=text("Cause"),
+    ),
 }
 
 CONSUMED: frozenset[str] = frozenset(_KINDS)

@@ -14,7 +14,15 @@ import structlog
 from cti.core.facts import Fact, Fault, FaultKind
 from cti.core.faults import BY_HAND, begun, ended, told
 
-_OURS = frozenset({FaultKind.DATABASE, FaultKind.DISK, FaultKind.PUBLISH, FaultKind.BOOKS})
+_OURS = frozenset(
+    {
+        FaultKind.DATABASE,
+        FaultKind.DISK,
+        FaultKind.PUBLISH,
+        FaultKind.BOOKS,
+        FaultKind.DUTY_PHONE,
+    }
+)
 _MOMENTARY = frozenset({FaultKind.CLOCK, FaultKind.PBX_RESTART, FaultKind.DAEMON})
 
 log = structlog.get_logger(__name__)

@@ -42,6 +42,7 @@ from cti.daemon.inbox import Inbox
 from cti.daemon.ledger import Ledger
 from cti.daemon.live import Live
 from cti.daemon.notify import Notifier, Webhook
+from cti.daemon.outside import DutyWatch, TrunkWatch
 from cti.daemon.pending import PendingMarks
 from cti.daemon.publish import Publisher, PublishState, PublishStatus
 from cti.daemon.pump import Pump, Take
@@ -113,6 +114,7 @@ class Room:
         self.marks = PendingMarks(
             self.pbx, service.ledger, self._alive, now=self.pbx.now, seen=service.seen_marks
         )
+        self.trunks = TrunkWatch(self.pbx, settings.pbx[name].trunks)
         self.progress = Progress(self.inbox)
         self.pumping: asyncio.Task[None] | None = None
         self._unpublished = 0  # cycles in a row
@@ -127,6 +129,7 @@ class Room:
             case Resynced():
                 self.publisher.wake()
                 self.marks.wake()
+                self.trunks.wake()
                 # Once this batch is dealt with, the core has asked for what it still wants.
                 asyncio.get_running_loop().call_soon(self.actor.settle)
             case DutySaid(action="entered" | "accepted" | "ended"):
@@ -176,8 +179,9 @@ class Room:
             self._collect_marks(),
             self.actor.run(),
             self.books.run(),
+            self.trunks.run(),
         )
-        names = ("door", "publish", "marks", "actor", "books")
+        names = ("door", "publish", "marks", "actor", "books", "trunks")
         tasks = [
             group.create_task(part, name=f"{self.name}-{n}") for part, n in zip(parts, names, strict=True)
         ]
@@ -216,6 +220,7 @@ class Service:
         self.spool = Spool(settings.data_dir / "spool", on_trouble=self._spool_trouble)
         self.ledger = Ledger(self.spool, store.writer)
         self.board = Board(self.give)
+        self.duty_watch = DutyWatch(self.board)
         self.manager = manager or ServiceManager()
         self.heartbeat = Heartbeat(settings.data_dir)
         self.live = Live(settings.duty.timezone, self._threshold)
@@ -267,6 +272,7 @@ class Service:
         taken = list(facts)
         self.metrics.take(taken)
         self.live.take(taken)
+        self.duty_watch.take(taken)
 
     def reconciled(self, pbx: str) -> Callable[[Report, int], None]:
         """Return what takes the comparisons with the books of one PBX."""

@@ -108,6 +108,24 @@ async def test_an_after_hours_call_reaches_who_is_on_duty(world: World) -> None:
     assert await world.ami.db_get("cti-pending", str(call["id"]).removeprefix("main-")) is None
 
 
+async def test_a_duty_call_that_nobody_takes_is_a_fault_until_somebody_takes_one(world: World) -> None:
+    """A3, D4: every mobile is busy: a fault of the duty phones, told at once; the next call is taken and ends it."""
+    for _, number in DUTY.values():
+        await world.phones.set_mobile(number, mode="busy")
+    await (await world.phones.customer_calls("4002", "马超", "13800000008", patience=30)).ended()
+
+    async def fault(*, over: bool) -> list[dict[str, object]]:
+        rows = [row for row in await world.rig.items("/api/v1/faults") if row["kind"] == "duty_phone"]
+        return rows if rows and (rows[0]["ended_at"] is not None) == over else []
+
+    assert "night" in str(_only(await world.rig.eventually(lambda: fault(over=False)))["detail"])
+    await world.rig.logged("fault_began")
+    for _, number in DUTY.values():
+        await world.phones.set_mobile(number, mode="accept", after=0.2)
+    await (await world.phones.customer_calls("4002", "高峰", "13800000009", patience=30, talk=0.5)).ended()
+    assert _only(await world.rig.eventually(lambda: fault(over=True)))["ended_at"] is not None
+
+
 async def test_a_killed_daemon_goes_on_with_the_same_call(world: World) -> None:
     """A1: kill -9 in mid-call; the record keeps its id, is whole, and says that it has a gap."""
     await world.log_in("2001")
