@@ -34,7 +34,7 @@ demo: $(STAMP) ## A small call centre on a real Asterisk, live in this terminal 
 	@$(BIN)/python -m tests.demo $(if $(SECONDS_),--seconds $(SECONDS_))
 
 test: $(STAMP) pbx postgres mariadb ## All tests: pure, on recorded streams, and against the real Asterisk
-	@$(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) pbx ## Measure the daemon beside a real Asterisk under load: a table, and one JSON object per figure
 	@$(BIN)/python -m tests.bench

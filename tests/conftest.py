@@ -20,33 +20,14 @@ __all__ = [
 
 _HERE = Path(__file__).parent
 _LONGEST_FIRST = (
-    "chaos",
-    "soak",
-    "scenarios",
-    "end_to_end",
-    "pbx",
-    "books",
-    "demo",
-    "fuzz",
-    "store",
-    "daemon",
-)
-_ONE_PBX = frozenset(
-    {"chaos", "soak", "end_to_end", "pbx", "books"}
-)  # rooms whose tests share what they set up
+    "chaos", "soak", "scenarios", "end_to_end", "demo", "pbx", "books", "fuzz", "store", "daemon",
+)  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group for each room whose tests share a PBX, one for each module elsewhere; the long ones begin first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """The rooms whose modules take long begin, so that no worker is left alone with one at the end."""
     items.sort(key=_rank)
-
-
-def _group(item: pytest.Item) -> str:
-    place = Path(item.path).relative_to(_HERE)
-    return place.parts[0] if place.parts[0] in _ONE_PBX else str(place.with_suffix(""))
 
 
 def _rank(item: pytest.Item) -> int:

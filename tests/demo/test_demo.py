@@ -2,11 +2,12 @@
 
 import functools
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -58,6 +59,10 @@ def _demo(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
         try:
             yield process, output
         finally:
+            if process.poll() is None:  # it takes its PBX and its daemon with it
+                process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(30)
             process.kill()
 
 
