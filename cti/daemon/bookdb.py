@@ -79,6 +79,7 @@ class _Book(Generic[Row]):
     parse: Callable[[Mapping[str, object], tzinfo], Row | BadLine]
     at: Callable[[Row], float]
     back: float = 0.0  # s by which the column of time may lie before the row's instant
+    never: tuple[str, str] | None = None  # a column, and what stands in it in rows that are never read
 
 
 def _names(text: str) -> frozenset[str]:
@@ -105,6 +106,7 @@ _CEL: _Book[CelRow] = _Book(
     ),
     cel_of_row,
     lambda row: row.at,
+    never=("eventtype", "DTMF"),  # PINs, key by key
 )
 _QUEUE_LOG: _Book[QueueRow] = _Book(
     "queue_log",
@@ -256,6 +258,9 @@ class _Select:
         )
         if first_id is not None:
             wanted = wanted.where(columns["id"] >= first_id)
+        if self.book.never is not None and self.book.never[0] in columns:
+            column, value = self.book.never
+            wanted = wanted.where(columns[column] != value)
         if self.book.back and "duration" in columns:
             ended = self._ended(since)
             wanted = wanted if ended is None else wanted.where(ended)

@@ -93,6 +93,13 @@ async def test_garbage_is_counted_and_hides_nothing(database: Tables) -> None:
     assert "no id at all" in found.bad["cdr"][0].raw
 
 
+async def test_keys_that_were_pressed_are_never_read(database: Tables) -> None:
+    """G1: with `events = ALL` the table holds every PIN, key by key; those rows stay where they are."""
+    database.insert("cel", [cel(T0, "DTMF"), cel(T0, "ANSWER")])
+    found = await database.books().read(T0 - 5, T0 + 5)
+    assert [row.event for row in found.cel or ()] == ["ANSWER"]
+
+
 async def test_nothing_is_lost_or_doubled_where_local_time_repeats(database: Tables) -> None:
     """Spans that follow each other through a clock change hold every row once, at its instant where that can be known."""
     ats = [FOLD + n * 600 for n in range(-18, 18)]
