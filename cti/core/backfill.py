@@ -222,6 +222,8 @@ class _Planner:
             changes["answered_at"] = served  # nobody saw them served first
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
+            if told.dialed_number not in {"", "s", stored.dialed_number}:
+                changes["dialed_number"] = told.dialed_number  # a list has where the caller is now
         elif stored.id != told.id and self._missed(told.started_at):  # found when its first channel had gone
             changes |= {name: getattr(told, name) for name in _FIRST if getattr(told, name) not in _NOTHING}
         if told.direction is Direction.OUTBOUND is not stored.direction:
@@ -232,9 +234,9 @@ class _Planner:
             changes["caller_name"] = told.caller_name  # perhaps looked up meanwhile
         if changes.get("caller_name") == stored.caller_name:
             del changes["caller_name"]
-        decided = stored.disposition is not Disposition.UNKNOWN and (
-            self._seen_whole(stored) or ("answered_at" not in changes and stored.answered_at is not None)
-        )
+        lasting = stored.disposition in {Disposition.ANSWERED, Disposition.VOICEMAIL}
+        seen = self._seen_whole(stored) or (lasting and "answered_at" not in changes)
+        decided = seen and stored.disposition is not Disposition.UNKNOWN
         if not decided and told.disposition not in {None, stored.disposition, Disposition.UNKNOWN}:
             changes["disposition"] = told.disposition
         return changes

@@ -66,6 +66,10 @@ def read_seats(
     for rows in channels.values():
         if rows[-1].app == "AppQueue" and all(row.event != "ANSWER" for row in rows):
             ringings.setdefault(rows[0].linkedid, []).append(rows)
+    pickups = [one for rows in channels.values() for one in rows if one.event == "PICKUP"]
+    picked = {
+        str(one.extra.get("pickup_channel_uniqueid", "")) for one in pickups
+    }  # CONNECT has the member who rang
     for row in queue_rows:
         uniqueid = ""
         if row.verb == "ADDMEMBER":
@@ -76,7 +80,7 @@ def read_seats(
             caller = channels.get(row.callid)
             uniqueid = _lone_ringing(row, ringings.get(caller[0].linkedid, [])) if caller else ""
         of_member = channels.get(uniqueid)
-        if not of_member or of_member[0].channel.endswith(";2"):
+        if not of_member or of_member[0].channel.endswith(";2") or uniqueid in picked:
             continue
         device = device_of(of_member[0].channel)
         if row.verb not in _RANG or _is_news(seats, row, device):
