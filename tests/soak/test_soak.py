@@ -1,0 +1,25 @@
+"""The soak in short: every kind of call while the daemon is killed, its links cut and the PBX killed (B3, B4)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.pbx.provision import find_tree, provision
+from tests.soak.plan import Wanted
+from tests.soak.soak import Soak, run
+
+pytestmark = [pytest.mark.pbx, pytest.mark.timeout(400 if find_tree() is not None else 1000)]
+
+WANTED = Wanted(calls=120, kills=2, cuts=1, restarts=1, at_once=12, seed=20261122, longest=4.0)
+
+
+async def test_no_call_is_missing_double_or_unexplained(tmp_path: Path) -> None:
+    """B3, B4: after two deaths of the daemon, a cut and a restart the records are the books', but for written rules."""
+    soak = Soak(WANTED)
+    await run(soak, provision(), tmp_path, print)
+    verdict = soak.verdict
+    assert not verdict.lost, "\n".join(map(str, verdict.lost))
+    assert not verdict.unexplained, "\n".join(map(str, verdict.unexplained))
+    figures = soak.figures()
+    assert soak.well(), figures
+    assert (figures["cuts"], figures["restarts"]) == (1, 1)
