@@ -45,6 +45,8 @@ class Rig:
         pbx_settings: str = "",
         books: tuple[Path, ...] | None = None,
         program: tuple[str, ...] = ("cti.daemon",),
+        prefix: tuple[str, ...] = (),
+        var: Path | None = None,
     ) -> None:
         self.directory = directory
         self.ami_port = ami_port
@@ -55,6 +57,8 @@ class Rig:
         self.lines: list[Line] = []
         self._settings, self._pbx_settings, self._books = settings, pbx_settings, books
         self._program = program  # module, and arguments before the command
+        self._prefix = prefix  # a command that starts it where it is to run
+        self._var = var or directory / "var"  # the daemon's data as this process sees it
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -108,7 +112,7 @@ class Rig:
     async def run_cti(self, *arguments: str) -> tuple[int, str, str]:
         """Run the `cti` command with this configuration; its exit status, standard output and standard error."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cti.daemon", *arguments, "--config", str(self.config),
+            *self._prefix, sys.executable, "-m", "cti.daemon", *arguments, "--config", str(self.config),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()
@@ -124,7 +128,7 @@ class Rig:
         """Start the daemon; with `ready` wait until it is in step with its PBX and answers requests."""
         since = len(self.lines)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *self._program, "run", "--config", str(self.config),
+            *self._prefix, sys.executable, "-m", *self._program, "run", "--config", str(self.config),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"}, limit=1 << 20, start_new_session=True,
         )  # fmt: skip
@@ -196,7 +200,7 @@ class Rig:
     def session(self) -> aiohttp.ClientSession:
         """A session with the API's token, for this life of the daemon."""
         if self._session is None:
-            token = (self.directory / "var" / "api-token").read_text().strip()
+            token = (self._var / "api-token").read_text().strip()
             self._session = aiohttp.ClientSession(
                 self.url,
                 headers={"Authorization": f"Bearer {token}"},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.chaos.disk import Disk
 from tests.chaos.proxy import Proxy
 from tests.demo.floor import AGENTS, DUTY, PEOPLE, PIN
 from tests.end_to_end.conftest import _empty
@@ -55,11 +56,14 @@ class Site:
     link: Proxy
     directory: Path
 
-    async def rig(self, *, settings: str = "", pbx_settings: str = PBX_SETTINGS) -> Rig:
+    async def rig(
+        self, *, settings: str = "", pbx_settings: str = PBX_SETTINGS, disk: Disk | None = None
+    ) -> Rig:
         """A daemon behind the link; it knows the people, and is not started."""
         books = (self.lab.pbx.queue_log_path, self.lab.pbx.cdr_csv_path)
         rig = Rig(
-            self.directory / "cti", self.link.port, settings=SETTINGS + settings, pbx_settings=pbx_settings, books=books
+            self.directory / "cti", self.link.port, settings=SETTINGS + settings, pbx_settings=pbx_settings, books=books,
+            prefix=disk.prefix if disk else (), var=disk.seen if disk else None,
         )  # fmt: skip
         await rig.import_people(PEOPLE)
         return rig

@@ -8,14 +8,14 @@ Asserted: all records agree with the books: there is no blind time here at all.
 
 import asyncio
 import contextlib
-import resource
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.chaos.conftest import Site, epoch
-from tests.chaos.traffic import Blind, Traffic, faults, judge, now, resident
+from tests.chaos.disk import Disk, small_disk
+from tests.chaos.traffic import Blind, Traffic, Verdict, faults, judge, now, resident
 from tests.demo.floor import AGENTS
 from tests.rig import Rig
 
@@ -34,17 +34,6 @@ def locked(database: Path) -> Iterator[None]:
         held.execute("ROLLBACK")
     finally:
         held.close()
-
-
-@contextlib.contextmanager
-def full_disk(rig: Rig) -> Iterator[None]:
-    """No file of the daemon can grow: writes fail as they do on a full disk (EFBIG instead of ENOSPC)."""
-    soft, hard = resource.prlimit(rig.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(rig.pid, resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        yield
-    finally:
-        resource.prlimit(rig.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def _checks(rig: Rig) -> tuple[int, dict[str, Any]]:
@@ -112,14 +101,21 @@ async def test_a_locked_database_delays_records_and_loses_none(site: Site) -> No
 
 async def test_a_full_disk_delays_records_and_loses_none(site: Site) -> None:
     """A3: nothing can be written for eight seconds, an incident among what waits; then everything is there, once."""
-    rig = await site.rig()
+    async with small_disk(site.directory / "cti" / "var") as disk:
+        rig = await site.rig(disk=disk)
+        verdict = await _on_a_full_disk(site, rig, disk)
+        print(f"really full: {disk.real}", verdict)
+        assert verdict.breaches == [], verdict
+
+
+async def _on_a_full_disk(site: Site, rig: Rig, disk: Disk) -> Verdict:
     async with rig:
         await rig.logged("published")
         await site.open()
         since, before = now(), resident(rig)
         async with Traffic(site.phones, seed=SEED + 1, rate=2.5) as traffic:
             await traffic.placed(5)
-            with full_disk(rig):
+            with disk.full(rig):
                 began = now()
                 await site.phones.pause(AGENTS["2006"][1], "1")
                 await rig.eventually(lambda: _red(rig))
@@ -134,9 +130,8 @@ async def test_a_full_disk_delays_records_and_loses_none(site: Site) -> None:
         assert rows
         assert min(epoch(row["began_at"]) for row in rows) <= began + LAG
         assert all(ended - 1 <= epoch(row["ended_at"]) <= ended + 2 * LAG for row in rows), rows
-    verdict = await judge(rig, site.lab.pbx, traffic, since)
-    assert verdict.breaches == [], verdict
-    print(verdict)
+    rig.database = disk.copy_of(rig.database, site.directory / "afterwards")
+    return await judge(rig, site.lab.pbx, traffic, since)
 
 
 async def test_a_daemon_that_starts_while_the_database_is_away_loses_nothing(site: Site) -> None:
