@@ -288,6 +288,7 @@ class Calls:
         self.show(call)
         self.touch(call)
         del self.calls[call.id]
+        call.let_go()
 
     # -- joining
 

@@ -29,7 +29,6 @@ class CallPart:
         "answered_at",
         "attached",
         "attempts",
-        "call",
         "caller_name",
         "caller_number",
         "dialed_number",
@@ -59,7 +58,6 @@ class CallPart:
 
     def __init__(self, pbx: str, call_id: str, origin: str, started_at: float) -> None:
         self.id = call_id
-        self.call = self  # as its parts say whose they are
         self.pbx = pbx
         self.origin = origin  # uniqueid of the first channel
         self.direction = Direction.INTERNAL
@@ -87,6 +85,16 @@ class CallPart:
         self.talks: list[TalkPart] = []
         self.transfers: list[TransferPart] = []
         self.recordings: list[RecordingPart] = []
+
+    @property
+    def call(self) -> "CallPart":
+        """Itself, as its parts say whose they are."""
+        return self
+
+    def let_go(self) -> None:
+        """Forget the parts; for a call that is over. They still know their call, and are free when nobody knows them."""
+        for parts in (self.legs, self.stays, self.attempts, self.talks, self.transfers, self.recordings):
+            parts.clear()
 
     def fact(self) -> facts.Call:
         """The call as it stands."""

@@ -1,8 +1,7 @@
 """How often the garbage collector looks at a long-lived daemon's memory.
 
 Python's default looks after every 700 new objects, which at some thousand events a second took a fifth of our time to
-find nothing: what an event makes is freed without it. Only an ended call (its parts point at each other) waits for it,
-some kilobytes each.
+find nothing: what an event makes, and a call that has ended, are freed without it. It is for what others leave behind.
 """
 
 import gc

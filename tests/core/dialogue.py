@@ -60,7 +60,7 @@ class Dialogue:
         self.commands += outcome.commands
         for fact in outcome.facts:
             self.latest[fact.key] = fact
-        return outcome.facts
+        return list(outcome.facts)
 
     def say_all(self, events: Iterable[ev.Event]) -> None:
         for event in events:

@@ -1,5 +1,6 @@
 """A session of a real Asterisk 22, recorded by our own recorder, through the core (B1, B3, B4)."""
 
+import gc
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cti.core import events as ev
+from cti.core.core import Core
 from cti.core.facts import (
     AgentState,
     Attempt,
@@ -21,10 +23,12 @@ from cti.core.facts import (
     Talk,
 )
 from cti.core.parsing import parse
+from cti.core.parts import AttemptPart, CallPart, LegPart, StayPart, TalkPart
 from cti.daemon.recorder import arrivals, read_recording
 from tests.core.dialogue import Dialogue
 from tests.core.shadow import Shadow
 
+PARTS = (CallPart, LegPart, StayPart, AttemptPart, TalkPart)
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 
 
@@ -129,6 +133,23 @@ def ended(fact: Fact) -> tuple[object, ...]:
         case Talk():
             return (fact.queue, fact.agent, fact.device, fact.started_at)
     return ()
+
+
+def test_an_ended_call_leaves_nothing_to_the_garbage_collector(events: list[ev.Event]) -> None:
+    """Issue 3: what is over is freed at once, without a search for it among everything that lives."""
+    gc.collect()
+    before = [part for part in gc.get_objects() if isinstance(part, PARTS)]
+    gc.disable()
+    try:
+        core = Core("p")
+        for event in events:
+            core.step(event)
+        left = [part for part in gc.get_objects() if isinstance(part, PARTS)]
+    finally:
+        gc.enable()
+    known = {id(part) for part in before}
+    assert {part.call.id for part in left if id(part) not in known} <= set(core.calls.calls)
+    assert len(core.calls.calls) <= 1
 
 
 def test_refused_phones_are_told_from_unanswered_ones(whole: Dialogue) -> None:
