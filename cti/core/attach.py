@@ -156,27 +156,45 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
         for stay in call.stays:
             waits = (stay.uniqueid, stay.queue) in waiting  # and will be seen to leave
             stay.unseen_until = seen.at if waits else math.inf
+    # Of these nothing but their making was seen, and the dial that ties them to a call will not be told any more.
+    _tie(calls, [leg for leg in calls.legs.values() if not leg.call.shown and not leg.own_line], set())
     there = {channel.uniqueid for channel in seen.channels}
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
         calls.end_leg(leg, "", seen.at)
     for call in list(calls.calls.values()):
         calls.end_if_empty(call, seen.at)
+    for channel in seen.channels:
+        if channel.uniqueid in calls.legs:  # which is not stored
+            calls.legs[channel.uniqueid].own_line = channel.application == "AgentLogin"
     found: list[ev.ChannelSeen] = []
     own_line = {channel.uniqueid for channel in seen.channels if channel.application in _OWN_LINE}
     for channel in sorted(seen.channels, key=lambda c: (-c.duration, age_of(c.uniqueid))):
         if channel.uniqueid not in calls.legs:
             _attach(calls, channel, seen.at)
             found.append(channel)
-    for channel in found:
-        first = calls.legs.get(channel.linkedid)
-        if first is not None and not {channel.uniqueid, first.uniqueid} & own_line:
-            # The dials that tied them were not seen; the shared linkedid is the only evidence left.
-            calls.join(first.call, calls.legs[channel.uniqueid].call)
-        calls.show(calls.legs[channel.uniqueid].call)
+    # The dials that tied these were not seen; the shared linkedid is the only evidence left.
+    fresh = [calls.legs[channel.uniqueid] for channel in found]
+    _tie(calls, [leg for leg in fresh if leg.uniqueid not in own_line], own_line)
+    for leg in fresh:
+        calls.show(leg.call)
     _rebuild_bridges(calls, seen)
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
+
+
+def _tie(calls: Calls, legs: list[LegPart], own_line: set[str]) -> None:
+    """Join each of these with whoever shares its linkedid: the channel it is named after, else the oldest that lives.
+
+    A linkedid that a channel of `own_line` carries says nothing: unrelated callers come to share it.
+    """
+    named: dict[str, LegPart] = {}
+    for leg in sorted(calls.legs.values(), key=lambda leg: (leg.uniqueid != leg.linkedid, leg.started_at)):
+        named.setdefault(leg.linkedid, leg)
+    shared = {leg.linkedid for leg in calls.legs.values() if leg.own_line or leg.uniqueid in own_line}
+    for leg in legs:
+        if leg.linkedid not in shared:
+            calls.join(named[leg.linkedid].call, leg.call)
 
 
 def _tell_open_parts(calls: Calls, call: CallPart) -> None:

@@ -337,6 +337,8 @@ class Calls:
         leg = self._leg(e.uniqueid, e)
         if leg is None:
             return
+        if leg.uniqueid == leg.call.origin and not leg.dialed and leg.answered_at is None:
+            leg.call.ended_by = None  # a phone that a program rings may refuse before this is told
         leg.dialed = True
         leg.ring_started_at = leg.ring_started_at or e.at
         self._dialled_again(leg)
@@ -379,8 +381,14 @@ class Calls:
                 leg.attempt.over_at = None
 
     def rings_already(self, leg: LegPart) -> bool:
-        """A member on a Local channel rings once, however many channels stand behind it."""
-        return any(a.agent == leg.agent and a.outcome is None for a in leg.call.attempts)
+        """A member on a Local channel rings once, however many channels stand behind it.
+
+        In a chain of them an inner dial may be told before the outer one that ties it to the call: the shared linkedid
+        is evidence enough that it is the same ringing.
+        """
+        first = self.legs.get(leg.linkedid, leg)
+        attempts = leg.call.attempts if first.call is leg.call else leg.call.attempts + first.call.attempts
+        return any(a.agent == leg.agent and a.outcome is None for a in attempts)
 
     def begin_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
         """A phone of an agent rings from `at` on."""

@@ -25,6 +25,7 @@ from cti.core.facts import (
     Transfer,
 )
 from cti.core.parsing import parse
+from cti.core.people import age_of
 from cti.core.reconcile import Report, reconcile
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
@@ -110,7 +111,7 @@ def records(session: Session, run: Run) -> list[Record]:
     """The records of a run's calls, oldest first, in roles."""
     mine = {leg.call_id for leg in session.all(Leg) if leg.uniqueid in run.channels}
     calls = [call for call in session.all(Call) if call.id in mine and call.merged_into is None]
-    return [_record(session, run, call) for call in sorted(calls, key=lambda call: call.started_at)]
+    return [_record(session, run, call) for call in sorted(calls, key=lambda call: age_of(call.id))]
 
 
 def _record(session: Session, run: Run, call: Call) -> Record:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.pbx.provision import PROJECT_ROOT
+from tests.scenarios import test_faults
+from tests.scenarios.faults import ELSEWHERE, FAULTS
 from tests.scenarios.model import RULES, Moved, Record, Rung, Scenario, Stay, Talked, Taped
 from tests.scenarios.scenes import loaded
 from tests.scenarios.untold import UNTOLD
@@ -40,6 +42,17 @@ are compared within 0.3 s; `…` means as long as pressing the keys takes. Sever
 never become one.
 
 `python -m tests.scenarios.record [NAME…]` makes the recordings again.
+"""
+
+_FAULTS_HEAD = """
+## Faults
+
+Something breaks in the middle of a call. Each row is a test that does it to the recorded calls above, to each at many
+moments; the last ones do it to a real PBX, link or daemon under load. Nobody tells the daemon of an event that is lost
+alone: the loss of the link, or the overflow, that costs events is what is known, and what marks a record `gapped`.
+
+| fault | what is done | what the record must say | test |
+|---|---|---|---|
 """
 
 _RULES_HEAD = """
@@ -84,6 +97,10 @@ def document() -> str:
             f"\n## {title}\n\n| scenario | what happens | what the record says | books |\n|---|---|---|---|\n"
         )
         parts += [_row(play) for play in loaded().values() if play.group == group]
+    assert test_faults
+    rows = [*FAULTS.values(), *ELSEWHERE]
+    parts.append(_FAULTS_HEAD)
+    parts += [f"| {row.name} | {row.what} | {row.says} | `{row.test}` |\n" for row in rows]
     parts.append(_RULES_HEAD)
     parts += [f"* **{name}**: {text}\n" for name, text in RULES.items()]
     parts += [_SOAK_HEAD, *(f"* **{name}**: {rule.text}\n" for name, rule in SOAK_RULES.items())]
