@@ -59,6 +59,10 @@ class Shadow:
             case ev.BridgeLeft():
                 channel.bridge = ""
 
+    def application(self, uniqueid: str, name: str) -> None:
+        """What a channel is listed to run from now on."""
+        self._channels[uniqueid].application = name
+
     def resynced(self, at: float, *, booted_at: float = BOOTED) -> ev.Resynced:
         """What a login at this moment would find."""
         channels = tuple(self._listed(uniqueid, at) for uniqueid in reversed(self._channels))  # newest first

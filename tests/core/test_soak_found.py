@@ -1,0 +1,57 @@
+"""What the soak found about the live stream, small enough to read (B1, B3)."""
+
+from cti.core import events as ev
+from cti.core.core import Core
+from cti.core.facts import Call, Disposition, EndedBy, Talk
+from tests.core.dialogue import remember, seen_member
+from tests.core.shadow import Shadow
+from tests.scenarios.judge import PBX, RULES, Session, play
+
+LINE, CUSTOMER = "100.1", "105.2"
+
+
+def created(at: float, uniqueid: str, channel: str, exten: str, state: int = 4) -> ev.ChannelCreated:
+    context = "from-trunk" if "trunk" in channel else "from-internal"
+    return ev.ChannelCreated(at, uniqueid, uniqueid, channel, state, "1001", "", context, exten)
+
+
+def test_a_phone_that_refuses_before_its_ringing_is_told() -> None:
+    """B1: a program rings a busy phone, and the PBX tells of the refusal first: nobody hung up on anybody."""
+    session = Session()
+    told: list[ev.Event] = [
+        created(100.0, LINE, "PJSIP/1001-00000001", "s", state=0),
+        ev.HangupRequested(100.01, LINE, by_device=True),
+        ev.DialBegan(100.011, "", LINE, "1001", ""),
+        ev.DialEnded(100.012, "", LINE, "BUSY", ""),
+        ev.ChannelHungUp(100.013, LINE, 17, ""),
+    ]
+    play(Core(PBX, RULES), told, session)
+    [call] = session.all(Call)
+    assert (call.disposition, call.ended_by) == (Disposition.BUSY, EndedBy.SYSTEM)
+
+
+def test_an_agents_own_line_is_known_again_after_a_restart() -> None:
+    """B3: an agent stays on the line (AgentLogin) while the daemon dies: the next customer's call is not the agent's."""
+    session = Session()
+    before: list[ev.Event] = [
+        seen_member(99.0, "2001", "PJSIP/1001", "shift"),
+        created(100.0, LINE, "PJSIP/1001-00000001", "810"),
+        ev.StaysOnLine(101.0, LINE),
+    ]
+    play(Core(PBX, RULES), before, session)
+    second, shadow = Core(PBX, RULES), Shadow(before)
+    second.restore(remember(session.latest.values()))
+    shadow.application(LINE, "AgentLogin")
+    after: list[ev.Event] = [
+        shadow.resynced(104.0),
+        created(105.0, CUSTOMER, "PJSIP/trunk-a-00000002", "811"),
+        ev.BridgeEntered(105.5, "b1", LINE, "", "basic", "simple_bridge", ""),
+        ev.BridgeEntered(105.5, "b1", CUSTOMER, "", "basic", "simple_bridge", ""),
+        ev.BridgeLeft(106.5, "b1", CUSTOMER),
+        ev.ChannelHungUp(106.5, CUSTOMER, 16, ""),
+    ]
+    play(second, after, session)
+    calls = {call.id: call.merged_into for call in session.all(Call)}
+    assert calls == {f"{PBX}-{LINE}": None, f"{PBX}-{CUSTOMER}": None}
+    [talk] = session.all(Talk)
+    assert talk.call_id == f"{PBX}-{CUSTOMER}"
