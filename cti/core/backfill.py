@@ -95,6 +95,7 @@ class _Planner:
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         self._completion = Completion(pbx, gaps, rows.source, known, self._told)
+        self._taken: set[str] = set()  # calls on record that were held against the books
         self._plan = Plan()
 
     def plan(self) -> Plan:
@@ -102,9 +103,9 @@ class _Planner:
         for fact in self._told:
             if isinstance(fact, Leg | QueueStay | Attempt | Talk | Transfer):
                 parts.setdefault(fact.call_id, []).append(fact)
-        for fact in self._told:
-            if isinstance(fact, Call) and fact.merged_into is None:
-                self._take(fact, parts.get(fact.id, []))
+        calls = [fact for fact in self._told if isinstance(fact, Call) and fact.merged_into is None]
+        for call in sorted(calls, key=lambda call: self._root(call.id) is not self._known_calls.get(call.id)):
+            self._take(call, parts.get(call.id, []))
         self._agents()
         self._plan.new += self._completion.new
         self._plan.completed += self._completion.completed
@@ -112,6 +113,9 @@ class _Planner:
 
     def _take(self, told: Call, parts: list[Part]) -> None:
         on_record = self._stored(told, parts)
+        if {call.id for call in on_record} & self._taken:
+            return  # on record as a part of another; which is right is for the comparison to say
+        self._taken |= {call.id for call in on_record}
         if told.ended_at is None or any(call.ended_at is None for call in on_record):
             self._plan.living += [call.id for call in on_record] or [told.id]
         elif not on_record:

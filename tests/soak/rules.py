@@ -19,6 +19,7 @@ class Rule:
 
 _UNSEEN = frozenset({Quality.GAPPED, Quality.FROM_BOOKS})
 _BRIEFLY = 0.1  # s
+_MASQUERADE, _PASS = "masquerade_into_queue", frozenset({"not_in_records", "not_in_book"})
 
 # What is compared, as the fields of the list of untold things name it.
 _FIELDS: Mapping[str, str] = {
@@ -77,4 +78,6 @@ def explain(one: Difference) -> str:
     play = loaded().get(one.play)
     if play is not None and one.kind in play.explained:
         return play.explained[one.kind]
+    if play is not None and _MASQUERADE in play.explained.values() and one.kind in _PASS:
+        return _MASQUERADE  # a restart of the PBX ends the half of the pass that the book left open
     return next((name for name, rule in SOAK_RULES.items() if rule.holds(one)), "")
