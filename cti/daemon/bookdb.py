@@ -10,8 +10,9 @@ before, and the database itself leaves out those that ended before the span.
 """
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -34,7 +35,7 @@ Row = TypeVar("Row")
 _CONNECT = 5.0  # s to reach the server
 _READ = 60.0  # s for everything of one reading
 _NEAR = 1_000  # ids; a span this small is read through
-_CHUNK = 2_000  # rows fetched and parsed at a time
+_CHUNK = 500  # rows fetched and parsed at a time: the event loop waits for the fetching
 _DISORDER = 60.0  # s by which rows may stand before older ones, beyond what `late` says
 _LONGEST_CALL = 86_400.0  # s
 
@@ -155,25 +156,42 @@ class DatabaseBooks:
 
     async def read(self, since: float, until: float) -> DatabaseRows:
         """Every row of [since, until] (epochs); of the CDR, rows that ended then. Raises BookUnreadable."""
-        of = self._settings
-        bad: dict[str, tuple[BadLine, ...]] = {}
         try:
-            async with asyncio.timeout(_READ), self._engine.connect() as connection:
-
-                async def span(name: str, book: _Book[Row]) -> tuple[Row, ...] | None:
-                    if not name:
-                        return None
-                    rows, bad[book.name] = await self._span(connection, name, book, since, until)
-                    return rows
-
-                queue_log = await span(of.queue_log_table, _QUEUE_LOG)
-                cdr = await span(of.cdr_table, _CDR)
-                cel = await span(of.cel_table, _CEL)
+            async with asyncio.timeout(2 * _CONNECT):
+                connection = await self._engine.connect()
         except TimeoutError as error:
             raise self._unreadable("no answer in time") from error
         except (SQLAlchemyError, OSError) as error:
-            self._tables.clear()
             raise self._unreadable(_said(error)) from error
+        line = _Line((await connection.get_raw_connection()).driver_connection)
+        try:
+            with line.ended_after(_READ):
+                async with contextlib.aclosing(connection):
+                    with line.ended_with():
+                        return await self._read(connection, since, until)
+        except BookUnreadable:
+            raise
+        except Exception as error:
+            self._tables.clear()
+            if line.ended:
+                raise self._unreadable("no answer in time") from error
+            if not isinstance(error, SQLAlchemyError | OSError):
+                raise
+            raise self._unreadable(_said(error)) from error
+
+    async def _read(self, connection: AsyncConnection, since: float, until: float) -> DatabaseRows:
+        of = self._settings
+        bad: dict[str, tuple[BadLine, ...]] = {}
+
+        async def span(name: str, book: _Book[Row]) -> tuple[Row, ...] | None:
+            if not name:
+                return None
+            rows, bad[book.name] = await self._span(connection, name, book, since, until)
+            return rows
+
+        queue_log = await span(of.queue_log_table, _QUEUE_LOG)
+        cdr = await span(of.cdr_table, _CDR)
+        cel = await span(of.cel_table, _CEL)
         return DatabaseRows(queue_log, cdr, cel, bad)
 
     def _unreadable(self, why: str) -> BookUnreadable:
@@ -217,6 +235,39 @@ class DatabaseBooks:
         table = sa.table(plain, *columns, schema=schema or None)
         self._tables[name] = table
         return table
+
+
+class _Line:
+    """The driver's own connection, to be ended when the server says nothing any more.
+
+    Cancelling would not do: a driver takes its leave politely, and waits for the answer.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self.ended = False
+
+    @contextlib.contextmanager
+    def ended_after(self, seconds: float) -> Iterator[None]:
+        """End it if the block takes longer; whatever waits for it fails at once."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._end)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    @contextlib.contextmanager
+    def ended_with(self) -> Iterator[None]:
+        """End it when the block is cancelled: the daemon stops, and nobody is there to wait."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        self.ended = True
+        getattr(self._driver, "terminate", self._driver.close)()
 
 
 def _parsed(

@@ -40,9 +40,11 @@ class Tables:
         return DatabaseBooks(self.sources(**more))
 
     def grant(self, *tables: str) -> None:
-        """Let the daemon read more tables."""
-        account = f"'{pbx.READER}'@'127.0.0.1'" if self.kind == "mariadb" else pbx.READER
-        self.execute(*(f"GRANT SELECT ON {table} TO {account}" for table in tables))
+        """Let the daemon read more tables, or views."""
+        maria = self.kind == "mariadb"
+        what = "SELECT, SHOW VIEW" if maria else "SELECT"
+        account = f"'{pbx.READER}'@'127.0.0.1'" if maria else pbx.READER
+        self.execute(*(f"GRANT {what} ON {table} TO {account}" for table in tables))
 
     def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
         """As the PBX would."""

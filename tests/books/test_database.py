@@ -1,6 +1,7 @@
 """B3, B4: the books as tables of a real MariaDB and a real PostgreSQL, read by an account that may only SELECT."""
 
 import asyncio
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,29 @@ async def test_only_select_is_ever_needed(database: Tables) -> None:
         assert (await connection.execute(sa.text("SELECT count(*) FROM cdr"))).scalar() == 0
         with pytest.raises(DBAPIError, match=r"(?i)denied|read-only"):
             await connection.execute(sa.text("DELETE FROM cdr"))
+
+
+async def test_a_server_that_answers_no_more_is_left(
+    database: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a statement: the connection is ended without taking leave, on a deadline or at the daemon's end."""
+    sleeps = "sleep(30) = 0" if database.kind == "mariadb" else "pg_sleep(30) IS NOT NULL"
+    database.execute(
+        "CREATE TABLE one_row AS SELECT '2026-11-18 11:06:40' AS eventtime",
+        f"CREATE VIEW slow AS SELECT eventtime FROM one_row WHERE {sleeps}",  # noqa: S608 - made by the test
+    )
+    database.grant("slow")
+    books = database.books(cdr_table="", queue_log_table="", cel_table="slow")
+    monkeypatch.setattr("cti.daemon.bookdb._READ", 0.5)
+    began = time.monotonic()
+    with pytest.raises(BookUnreadable, match="no answer in time"):
+        await books.read(T0, T0 + 1)
+    reading = asyncio.create_task(books.read(T0, T0 + 1))
+    await asyncio.sleep(0.2)  # nothing tells that a server has begun a statement
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert reading.cancelled()
+    assert time.monotonic() - began < 25, "the server was waited for"
 
 
 async def test_a_server_that_went_away_is_unreadable_and_comes_back(
