@@ -22,7 +22,7 @@ from cti.core.facts import (
 from cti.core.memory import Memory
 from store.merged import families, parts
 from store.reading import facts, select_facts
-from store.tables import FACT_TABLES, agent_states, away_episodes, calls
+from store.tables import FACT_TABLES, agent_states, away_episodes, calls, links
 from store.tables import faults as faults_table
 from store.upserts import ENDS_ONCE
 
@@ -47,7 +47,13 @@ async def open_memory(connection: AsyncConnection, pbx: str) -> Memory:
         faults=await facts(connection, Fault, broken.order_by(faults_table.c.began_at)),
         transfers=await parts(connection, Transfer, family),
         recordings=await parts(connection, Recording, family),
+        booted_at=await _booted_at(connection, pbx),
     )
+
+
+async def _booted_at(connection: AsyncConnection, pbx: str) -> float:
+    known = select(links.c.booted_at).where(links.c.pbx == pbx, links.c.booted_at.is_not(None))
+    return (await connection.execute(known.order_by(links.c.at.desc()).limit(1))).scalar() or 0.0
 
 
 async def not_over(connection: AsyncConnection, facts: Iterable[Fact]) -> tuple[Fact, ...]:

@@ -346,6 +346,7 @@ links = _table(
     Column("at", UtcInstant, primary_key=True),
     Column("up", Boolean, nullable=False),
     _text("detail"),
+    _instant("booted_at", null=True),
 )
 
 gaps = _table(

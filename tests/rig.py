@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+from sqlalchemy import make_url
 
 from tests.pbx.asterisk import ACTOR, PUBLISHER, READER
 
@@ -47,6 +48,7 @@ class Rig:
         program: tuple[str, ...] = ("cti.daemon",),
         prefix: tuple[str, ...] = (),
         var: Path | None = None,
+        database_url: str | None = None,
     ) -> None:
         self.directory = directory
         self.ami_port = ami_port
@@ -58,6 +60,7 @@ class Rig:
         self._settings, self._pbx_settings, self._books = settings, pbx_settings, books
         self._program = program  # module, and arguments before the command
         self._prefix = prefix  # a command that starts it where it is to run
+        self._database_url = database_url
         self._var = var or directory / "var"  # the daemon's data as this process sees it
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -71,7 +74,7 @@ class Rig:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite+aiosqlite:///{self.database}"
+        return self._database_url or f"sqlite+aiosqlite:///{self.database}"
 
     @property
     def pid(self) -> int:
@@ -89,11 +92,23 @@ class Rig:
             accounts += f'[pbx.main.{role}]\nuser = "{user}"\nsecret_file = "secrets/{role}"\n'
         names = ("queue_log", "cdr_csv", "cel_csv")
         books = "".join(f'{name} = "{path}"\n' for name, path in zip(names, self._books or (), strict=False))
+        database = self._database_settings(secrets)
         self.config.write_text(
-            f"[http]\nport = {self.http_port}\n{self._settings}\n"
+            f"[http]\nport = {self.http_port}\n{self._settings}\n{database}"
             f'[pbx.main]\nhost = "127.0.0.1"\nport = {self.ami_port}\n'
             f'trunks = ["PJSIP/trunk-a", "PJSIP/trunk-b"]\n{books}{self._pbx_settings}\n{accounts}'
         )
+
+    def _database_settings(self, secrets: Path) -> str:
+        """Nothing for SQLite in its usual place; a password stands in a file of its own."""
+        if self._database_url is None:
+            return ""
+        url = make_url(self._database_url)
+        file = secrets / "database"
+        file.touch(mode=0o600)
+        file.write_text(url.password or "")
+        shown = url._replace(password=None).render_as_string()
+        return f'[database]\nurl = "{shown}"\npassword_file = "secrets/database"\n'
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -54,6 +54,7 @@ class Core:
         self.trunks.restore(memory.faults)
         for fault in memory.faults:
             self._open_faults[fault.kind] = fault
+        self._booted_at = memory.booted_at
         self._remembered_at = memory.latest()
 
     def use(self, rules: Rules) -> None:
@@ -118,7 +119,7 @@ class Core:
                 facts += told(ended(broken, event.at))
         facts += [Queue(self.pbx, q.queue, q.strategy, q.wrap_up, q.max_waiting) for q in event.queues]
         facts += attach.resync(self.calls, event)
-        facts.append(Link(self.pbx, up=True, at=event.at))
+        facts.append(Link(self.pbx, up=True, at=event.at, booted_at=event.booted_at or None))
         return facts
 
     def _restarted(self, event: ev.Resynced) -> list[Fact]:
@@ -127,7 +128,8 @@ class Core:
         self._booted_at = event.booted_at or self._booted_at
         if not before or event.booted_at - before <= _SAME_BOOT:
             return []
-        began = min(self._last_at or self._remembered_at, event.booted_at)
+        heard = self._last_at or self._remembered_at
+        began = min(heard, event.booted_at) if heard else event.booted_at
         fault = begun(self.pbx, FaultKind.PBX_RESTART, began, "Asterisk was restarted")
         return told(ended(fault, event.at))
 

@@ -489,6 +489,7 @@ class Link:
     up: bool
     at: float
     detail: str = ""
+    booted_at: float | None = None  # epoch at which this Asterisk started, once it was asked
 
     @property
     def key(self) -> FactKey:

@@ -31,6 +31,7 @@ class Memory:
     faults: tuple[Fault, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     recordings: tuple[Recording, ...] = ()
+    booted_at: float = 0.0  # when the Asterisk that was last listened to had been started; 0: not known
 
     def latest(self) -> float:
         """The latest instant something began at, as far as is remembered; 0 when nothing is."""

@@ -57,13 +57,18 @@ class Site:
     directory: Path
 
     async def rig(
-        self, *, settings: str = "", pbx_settings: str = PBX_SETTINGS, disk: Disk | None = None
+        self,
+        *,
+        settings: str = "",
+        pbx_settings: str = PBX_SETTINGS,
+        disk: Disk | None = None,
+        database_url: str | None = None,
     ) -> Rig:
         """A daemon behind the link; it knows the people, and is not started."""
         books = (self.lab.pbx.queue_log_path, self.lab.pbx.cdr_csv_path)
         rig = Rig(
             self.directory / "cti", self.link.port, settings=SETTINGS + settings, pbx_settings=pbx_settings, books=books,
-            prefix=disk.prefix if disk else (), var=disk.seen if disk else None,
+            prefix=disk.prefix if disk else (), var=disk.seen if disk else None, database_url=database_url,
         )  # fmt: skip
         await rig.import_people(PEOPLE)
         return rig

@@ -9,12 +9,13 @@ Asserted: see `tests.chaos.traffic` for calls and work items; incidents by numbe
 import asyncio
 import random
 
-from tests.chaos.conftest import Site
-from tests.chaos.traffic import Blind, Traffic, judge, now
+from tests.chaos.conftest import Site, epoch
+from tests.chaos.traffic import Blind, Traffic, faults, judge, now
 from tests.demo.floor import AGENTS
 from tests.rig import Line, Rig
 
 KILLS, SEED = 4, 3
+HEARTBEAT = 4.0  # s by which the last sign of life may be older than the death, on a busy machine
 
 
 async def _incidents(rig: Rig) -> list[Line]:
@@ -46,6 +47,12 @@ async def test_no_call_is_lost_by_killing_the_daemon_again_and_again(site: Site)
         await rig.eventually(one_incident)
         await site.settled(rig)
         assert await site.queues_of("2006") == []
+        deaths = await faults(rig, "daemon")
+        assert len(deaths) == KILLS, deaths
+        assert all(
+            killed - HEARTBEAT <= epoch(row["began_at"]) < epoch(row["ended_at"]) <= back + HEARTBEAT
+            for row, (killed, back) in zip(deaths, blind.times, strict=True)
+        ), (deaths, blind.times)
         items = await rig.items("/api/v1/work-items")
         assert "ringing" not in {item["result"] for item in items}
     verdict = await judge(rig, site.lab.pbx, traffic, since, blind)

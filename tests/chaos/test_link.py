@@ -11,6 +11,7 @@ import asyncio
 
 from tests.chaos.conftest import Site, epoch
 from tests.chaos.traffic import Blind, Traffic, faults, judge, now
+from tests.demo.floor import AGENTS
 from tests.rig import Rig
 
 SEED, KEEPALIVE, HOLE = 21, 3.0, 30.0
@@ -21,6 +22,10 @@ HICCUP = 5.0  # s for which a busy machine may stand still
 async def _ready(rig: Rig) -> bool:
     async with rig.session.get("/readyz") as answer:
         return bool(answer.status == 200)
+
+
+async def _one_incident(rig: Rig) -> bool:
+    return [row["result"] for row in await rig.items("/api/v1/incidents")] == ["logged_out"]
 
 
 async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
@@ -50,6 +55,7 @@ async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
             await rig.logged("link_down", since=mark, role="reader")
             noticed = now()
             assert not await _ready(rig)
+            await site.phones.pause(AGENTS["2006"][1], "1")  # and overstays while nobody hears it
             await asyncio.sleep(hole + HOLE - now())
             healed = now()
             site.link.swallowing = False
@@ -69,6 +75,7 @@ async def test_a_cut_link_and_a_black_hole_lose_no_call(site: Site) -> None:
         assert noticed < hole + 2 * KEEPALIVE + HICCUP
         assert healed - CLOCKS <= epoch(rows[1]["ended_at"]) <= back + CLOCKS
         assert await faults(rig, "pbx_restart") == []
+        await rig.eventually(lambda: _one_incident(rig))
         await rig.eventually(lambda: _ready(rig))  # the other two accounts come back by themselves
     verdict = await judge(rig, site.lab.pbx, traffic, since, blind)
     assert verdict.breaches == [], verdict

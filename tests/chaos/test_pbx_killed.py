@@ -10,6 +10,7 @@ it. Nothing is left open.
 
 from tests.chaos.conftest import Site, epoch
 from tests.chaos.traffic import Blind, Traffic, faults, judge, now
+from tests.demo.floor import AGENTS
 
 SEED = 11
 CLOCKS = 0.25  # s by which two clocks may differ
@@ -46,4 +47,43 @@ async def test_no_call_is_lost_by_killing_asterisk_in_mid_call(site: Site) -> No
     verdict = await judge(rig, site.lab.pbx, traffic, since, Blind([(killed, back)]))
     assert verdict.breaches == [], verdict
     assert verdict.booked > 20
+    print(verdict)
+
+
+async def test_a_pbx_restarted_while_the_daemon_is_dead_loses_nothing(site: Site) -> None:
+    """A1, A3, B3: both die, the PBX comes back first, calls go on unseen; every call, work item and incident is there."""
+    rig = await site.rig()
+    async with rig:
+        await rig.logged("published")
+        await site.open()
+        since = now()
+        async with Traffic(site.phones, seed=SEED + 1) as traffic:
+            await traffic.placed(8)
+            await site.phones.pause(AGENTS["2006"][1], "1")
+            await rig.logged("away_warning", agent="2006")  # so it is in AstDB, which a kill may cut short
+            killed = now()
+            await rig.kill9()
+            await site.lab.pbx.kill9()
+            await site.lab.pbx.start()
+            await traffic.placed(8)
+            await rig.start()
+            back = now()
+            await traffic.placed(5)
+
+        async def one_incident() -> bool:
+            rows = await rig.items("/api/v1/incidents")
+            return [row["result"] for row in rows if row["kind"] == "away_limit"] == ["logged_out"]
+
+        async def filled() -> bool:
+            return all(book["gaps"] == 0 for book in (await rig.get("/api/v1/books"))["items"])
+
+        await rig.eventually(one_incident)
+        await site.settled(rig)
+        await rig.eventually(filled)
+        kinds = {kind: await faults(rig, kind) for kind in ("daemon", "pbx_restart")}
+        assert [len(rows) for rows in kinds.values()] == [1, 1], kinds
+        assert all(killed - 5 < epoch(rows[0]["began_at"]) <= back for rows in kinds.values()), kinds
+        assert all(killed < epoch(rows[0]["ended_at"]) <= back + CLOCKS for rows in kinds.values()), kinds
+    verdict = await judge(rig, site.lab.pbx, traffic, since, Blind([(killed, back)]))
+    assert (verdict.breaches, verdict.unseen) == ([], 0), verdict
     print(verdict)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from cti.core import events as ev
+from cti.core.core import Core
 from cti.core.facts import (
     Attempt,
     AttemptOutcome,
@@ -16,12 +17,14 @@ from cti.core.facts import (
     Fault,
     FaultKind,
     Leg,
+    Link,
     Quality,
     QueueStay,
     State,
     StayOutcome,
     Talk,
 )
+from cti.core.memory import Memory
 from tests.core import scenarios as s
 from tests.core.dialogue import START, Dialogue, remember
 from tests.core.shadow import BOOTED, Shadow
@@ -280,3 +283,18 @@ def test_a_reconnect_is_no_restart() -> None:
     pbx.resynced(booted_at=BOOTED)
     pbx.resynced(booted_at=BOOTED + 1)
     assert pbx.all(Fault) == []
+
+
+def test_a_restart_that_nobody_saw_is_known_by_when_asterisk_started() -> None:
+    """A3: however soon the PBX was back; the same Asterisk met again by another process was not restarted."""
+
+    def faults(remembered: Memory, booted: float) -> list[Fault]:
+        core = Core("p")
+        core.restore(remembered)
+        return [fact for fact in core.step(ev.Resynced(1_002.0, booted)).facts if isinstance(fact, Fault)]
+
+    assert faults(Memory(booted_at=500.0), 501.0) == []
+    (restart,) = faults(Memory(booted_at=500.0), 1_001.0)
+    assert (restart.kind, restart.began_at, restart.ended_at) == (FaultKind.PBX_RESTART, 1_001.0, 1_002.0)
+    (link,) = [fact for fact in Core("p").step(ev.Resynced(1_002.0, 1_001.0)).facts if isinstance(fact, Link)]
+    assert link.booted_at == 1_001.0
