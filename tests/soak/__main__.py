@@ -56,6 +56,8 @@ def _report(soak: Soak, console: Console) -> None:
     for name, value in soak.figures().items():
         table.add_row(name.replace("_", " "), str(value))
     console.print(table)
+    for text in soak.bugs[:3]:
+        console.print(text[-2000:], highlight=False, markup=False)
     found = [*soak.verdict.lost, *soak.verdict.unexplained]
     for one in found[:_SHOWN]:
         console.print(str(one), soft_wrap=True, highlight=False, markup=False)

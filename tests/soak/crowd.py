@@ -149,6 +149,7 @@ class Crowd:
         self.busy = False
         self.news = asyncio.Event()
         self._draws, self._calls, self._at_once = draws, calls, at_once
+        self._put_off: list[Draw] = []
         self._doors = Doors(lab)
         self._open = asyncio.Event()  # the PBX can be called
         self._open.set()
@@ -160,13 +161,14 @@ class Crowd:
 
     async def run(self) -> None:
         """Play; returns when all is over."""
-        for draw in self._draws:
-            while len(self._plays) >= self._at_once or draw.play.name in self._plays.values():
+        while True:
+            while len(self._plays) >= self._at_once:
                 await asyncio.wait(self._plays, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)
             await self._open.wait()
             if self.begun >= self._calls and not self.busy:
                 break
+            draw = self._next()
             task = asyncio.create_task(self._play(draw))
             self._plays[task] = draw.play.name
             task.add_done_callback(lambda done: self._plays.pop(done, None))
@@ -176,6 +178,19 @@ class Crowd:
             await asyncio.wait(self._plays)
             await asyncio.sleep(0)
         await self._doors.close()
+
+    def _next(self) -> Draw:
+        """The next draw whose scenario nobody plays at the moment: it has its queues for itself."""
+        under_way = set(self._plays.values())
+        for draw in self._put_off:
+            if draw.play.name not in under_way:
+                self._put_off.remove(draw)
+                return draw
+        for draw in self._draws:
+            if draw.play.name not in under_way:
+                return draw
+            self._put_off.append(draw)
+        raise AssertionError("draws have no end")
 
     async def _play(self, draw: Draw) -> None:
         async with self._doors.house() as house:

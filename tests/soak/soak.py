@@ -38,6 +38,7 @@ class Soak:
     phase: str = "starting Asterisk"
     began: float = field(default_factory=time.time)
     verdict: Verdict = field(default_factory=Verdict)
+    bugs: list[str] = field(default_factory=list)  # exceptions in the daemon's log
     reconciled: dict[str, Any] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
@@ -51,6 +52,7 @@ class Soak:
             "unexplained": len(verdict.unexplained),
             "cuts": done.get(Trouble.CUT, 0),
             "restarts": done.get(Trouble.RESTART, 0),
+            "bugs": len(self.bugs),
             "compared": verdict.compared,
             "reconcile_checked": sum(one["checked"] for one in self.reconciled.get("pbxs", ())),
             "explained": dict(verdict.explained),
@@ -82,7 +84,7 @@ class Soak:
         """Whether everything is as it must be."""
         verdict, figures = self.verdict, self.figures()
         enough = verdict.calls >= self.wanted.calls and figures["kills"] == self.wanted.kills
-        return enough and not (verdict.missing or verdict.duplicated or verdict.unexplained)
+        return enough and not (verdict.missing or verdict.duplicated or verdict.unexplained or self.bugs)
 
 
 async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None]) -> None:
@@ -102,6 +104,7 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
             await asyncio.sleep(1)
             soak.phase = "judging"
             soak.reconciled = await _reconcile(rig, since)
+        soak.bugs = [str(line["exception"]) for line in rig.lines if "exception" in line]
         ledger = Ledger.of_files(*books, since=since)
         on_record = await Records.read(rig.database_url)
         assert soak.crowd is not None

@@ -18,6 +18,7 @@ async def test_no_call_is_missing_double_or_unexplained(tmp_path: Path) -> None:
     soak = Soak(WANTED)
     await run(soak, provision(), tmp_path, print)
     verdict = soak.verdict
+    assert not soak.bugs, soak.bugs[0]
     assert not verdict.lost, "\n".join(map(str, verdict.lost))
     assert not verdict.unexplained, "\n".join(map(str, verdict.unexplained))
     figures = soak.figures()
