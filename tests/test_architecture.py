@@ -35,7 +35,7 @@ IMPURE = frozenset(
 )  # fmt: skip
 CLOCKS = frozenset({"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"})
 BUILTINS_OUT = frozenset({"open", "print", "input", "exec", "eval", "__import__"})
-WRITES_CODE = frozenset({"cti/core/quick.py"})  # an `__init__` from field names, as dataclasses does it
+WRITES_CODE = frozenset({"cti/core/quick.py"})  # from names in our own source, as dataclasses does it
 
 
 def modules(room: str) -> list[Path]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cti.core.fields import PLAIN_NUMBER, Always, AnyField, Computed, Either, Field, Unusable
+from cti.core.quick import written
 from cti.core.wire import VARIABLE
 
 _MOST_HEADERS = 120  # of an event; Asterisk has some sixty at most
@@ -139,8 +140,9 @@ def read(frame):
     {"".join(f"group{number}, " for number in range(len(groups)))} = found.groups()
     return kind(float(group{groups.index(_STAMP)}), {", ".join(values)})
 """
-    exec(body, names)  # noqa: S102 - nothing in it comes from a frame but how many groups there are
-    read: Layout = names["read"]
+    read: Layout = written(
+        "read", body, names
+    )  # nothing in it comes from a frame but how many groups there are
     return read
 
 

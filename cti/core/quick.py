@@ -1,6 +1,6 @@
-"""Frozen dataclasses that are made by the thousand each second.
+"""Functions written at run time, as `dataclasses` does: for what is done by the thousand each second.
 
-The `__init__` that `dataclasses` writes for a frozen class goes through `object.__setattr__` by name for each field;
+The `__init__` that it writes for a frozen class goes through `object.__setattr__` by name for each field;
 going straight to the slots takes half the time and leaves everything else, frozenness included, as it was.
 """
 
@@ -19,7 +19,12 @@ def quicken(*kinds: type[Any]) -> None:
             default = "" if field.default is MISSING else f"=default_{field.name}"
             parameters.append(f"{field.name}{default}")
             body.append(f"    set_{field.name}(self, {field.name})\n")
-        made: dict[str, Any] = {}
-        exec(f"def __init__(self, {', '.join(parameters)}):\n{''.join(body)}", names, made)  # noqa: S102 - as dataclasses does
-        made["__init__"].__qualname__ = f"{kind.__qualname__}.__init__"
-        kind.__init__ = made["__init__"]
+        made = written("__init__", f"def __init__(self, {', '.join(parameters)}):\n{''.join(body)}", names)
+        made.__qualname__ = f"{kind.__qualname__}.__init__"
+        kind.__init__ = made
+
+
+def written(name: str, source: str, names: dict[str, Any]) -> Any:
+    """The function `name` that this source defines, with `names` as its globals; nothing heard may be in the source."""
+    exec(source, names)  # noqa: S102 - as dataclasses does
+    return names[name]
