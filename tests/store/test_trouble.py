@@ -43,10 +43,13 @@ def bulky(n: int) -> Fact:
 
 async def goes_through(store: Store, told: Told, *, first: int = 0) -> None:
     """Traffic while the trouble lasts; it is seen, and nothing waits."""
-    async with asyncio.timeout(20):
-        start = time.perf_counter()
-        store.writer.put([*NOT_IN_ANY_BOOK, *(bulky(n) for n in range(first, 1000))])
-        assert time.perf_counter() - start < 0.5
+    facts = [*NOT_IN_ANY_BOOK, *(bulky(n) for n in range(first, 1000))]
+    async with asyncio.timeout(50):
+        start = time.process_time()
+        store.writer.put(facts)
+        assert time.process_time() - start < 0.5, (
+            "putting waits for nothing and costs little, on a busy machine too"
+        )
         await told.began.wait()
     assert store.writer.stats.in_trouble
     assert "secret" not in store.writer.stats.last_error
@@ -54,7 +57,7 @@ async def goes_through(store: Store, told: Told, *, first: int = 0) -> None:
 
 async def caught_up(store: Store, told: Told) -> None:
     """The trouble is over: said so once, and everything is there."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         await store.writer.committed()
         await told.ended.wait()
     assert told.begins == [True, False]
@@ -70,7 +73,7 @@ async def caught_up(store: Store, told: Told) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent PostgreSQL is given up soon, one that works on a busy machine is not."""
-    for name, seconds in (("_STATEMENT_S", 2.0), ("_CONNECT_S", 1.0), ("_CLOSING_S", 0.5)):
+    for name, seconds in (("_STATEMENT_S", 4.0), ("_CONNECT_S", 2.0), ("_CLOSING_S", 0.5)):
         monkeypatch.setattr(engine, name, seconds)
 
 
