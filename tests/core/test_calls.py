@@ -498,3 +498,20 @@ def test_unknown_channels_are_counted_not_raised(pbx: Dialogue) -> None:
     pbx.enter("b", "9.9")
     assert [fact.reason for fact in pbx.rejected()] == [RejectReason.UNKNOWN_CHANNEL] * 3
     assert pbx.leftovers() == []
+
+
+def test_who_hung_up_though_the_other_is_told_to_leave_first(pbx: Dialogue) -> None:
+    """B1: the other side's leaving of the bridge may be told a moment before the hangup that caused it."""
+    pbx.member("11", "PJSIP/1001", "q1")
+    pbx.channel("c", "PJSIP/trunk-a-00000001")
+    pbx.rung("a", "PJSIP/1001")
+    pbx.dial("c", "a", "1001")
+    pbx.dial_end("c", "a", "ANSWER")
+    pbx.enter("b", "c", "a")
+    pbx.wait(5)
+    pbx.leave("b", "c")
+    pbx.asks_hangup("a")
+    pbx.leave("b", "a")
+    pbx.hangup("a")
+    pbx.hangup("c")
+    assert pbx.call("c").ended_by is EndedBy.AGENT
