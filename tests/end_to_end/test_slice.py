@@ -122,8 +122,9 @@ async def test_a_duty_call_that_nobody_takes_is_a_fault_until_somebody_takes_one
     await world.rig.logged("fault_began")
     for _, number in DUTY.values():
         await world.phones.set_mobile(number, mode="accept", after=0.2)
-    await (await world.phones.customer_calls("4002", "高峰", "13800000009", patience=30, talk=0.5)).ended()
+    handle = await world.phones.customer_calls("4002", "高峰", "13800000009", patience=60)
     assert _only(await world.rig.eventually(lambda: fault(over=True)))["ended_at"] is not None
+    await handle.hangup()
 
 
 async def test_a_killed_daemon_goes_on_with_the_same_call(world: World) -> None:
