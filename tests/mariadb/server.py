@@ -70,7 +70,9 @@ class MariaDB:
         self.remove()
 
     def start(self) -> None:
-        """Start, and wait until it takes connections. Raises MariaDBError."""
+        """Start, unless it runs, and wait until it takes connections. Raises MariaDBError."""
+        if self._process is not None:
+            return
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_child()

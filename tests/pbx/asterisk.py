@@ -362,9 +362,7 @@ class Asterisk:
             (self._prompts_dir / prompt.name).write_bytes(b"\xff" * 800)
 
     def _values(self) -> dict[str, str]:
-        modules = _COMMON_MODULES + (
-            (*_PBX_MODULES, *self._config.modules) if self._role is Role.PBX else ()
-        )
+        modules = _COMMON_MODULES + ((*_PBX_MODULES, *self._config.modules) if self._role is Role.PBX else ())
         return {
             "etc": str(self.etc_dir),
             "run": str(self.directory / "run"),
