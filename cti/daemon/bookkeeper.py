@@ -241,7 +241,10 @@ class Bookkeeper:
         if not gaps:
             return False
         span = await self._span(min(gap.began_at for gap in gaps), now)
-        found = await asyncio.to_thread(plan, self._pbx, self._rules, gaps, span.books.rows(), span.known)
+        first = self._first_seen or 0.0
+        found = await asyncio.to_thread(
+            plan, self._pbx, self._rules, gaps, span.books.rows(), span.known, not_before=first
+        )
         await self._write(found)
         self._looked |= {gap.id for gap in gaps}
         await self._close([gap for gap in gaps if not found.living or now - gap.ended_at > _LONGEST], now)
