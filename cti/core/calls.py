@@ -55,9 +55,13 @@ class Bridge:
 
     def __init__(self, bridge_id: str, kind: str, technology: str) -> None:
         self.id = bridge_id
+        self.members: set[str] = set()
+        self.learn(kind, technology)
+
+    def learn(self, kind: str, technology: str) -> None:
+        """What kind of bridge it is."""
         self.kind = kind
         self.talkable = kind in _TALKABLE and technology != "holding_bridge"
-        self.members: set[str] = set()
 
 
 class Calls:
@@ -589,7 +593,7 @@ class Calls:
         if bridge is None:
             bridge = self.bridges[e.bridge] = Bridge(e.bridge, e.kind, e.technology)
         elif not bridge.kind:
-            bridge.kind = e.kind  # found in a list, which does not say it
+            bridge.learn(e.kind, e.technology)  # found in a list, which does not say it
         bridge.members.add(e.uniqueid)
         leg.bridge = e.bridge
         self.leads_on(leg)

@@ -69,7 +69,9 @@ class Completion:
         self._attempts = {attempt.id: attempt for attempt in known.attempts}
         self._of_call = _by_call(known)
         self._stay_ids = {stay.id for stay in known.stays}
-        self._leg_ends = {leg.id: leg.ended_at for leg in told if isinstance(leg, Leg)}
+        legs = [fact for fact in told if isinstance(fact, Leg)]
+        self._leg_ends = {leg.id: leg.ended_at for leg in legs}
+        self._leg_calls = {leg.id: leg.call_id for leg in legs}
         self._talks: dict[str, dict[str, Talk]] = {}  # by channel, with what was completed or added meanwhile
         for talk in known.talks:
             self._talks.setdefault(talk.id.rpartition("/")[0], {})[talk.id] = talk
@@ -217,6 +219,9 @@ class Completion:
         same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
         if same is not None and self._together(same, told) > 0:
             changes = self._talk_changes(same, told)
+            on_line = self._leg_calls.get(channel) != told.call_id
+            if on_line and same.call_id != call_id:  # of one who stays on the line: with whom was not seen
+                changes["call_id"] = call_id
             self._talks[channel][same.id] = replace(same, **changes)
             self._update(same, changes)
             return

@@ -276,7 +276,8 @@ class _Teller:
     def _find_dialler(self, uniqueid: str) -> _App | None:
         start = self.channels[uniqueid][0]
         by = next((_DIALLERS[r.app] for r in self.channels[uniqueid] if r.app in _DIALLERS), "")
-        if start.linkedid == uniqueid or start.channel.endswith(";2") or not by:
+        unborn = len(self.channels[uniqueid]) == 1  # the PBX died before it noted who rings it
+        if start.linkedid == uniqueid or start.channel.endswith(";2") or not (by or unborn):
             return None
         place, device = self._places[id(start)], device_of(start.channel)
         running = [

@@ -55,3 +55,28 @@ def test_an_agents_own_line_is_known_again_after_a_restart() -> None:
     assert calls == {f"{PBX}-{LINE}": None, f"{PBX}-{CUSTOMER}": None}
     [talk] = session.all(Talk)
     assert talk.call_id == f"{PBX}-{CUSTOMER}"
+
+
+def test_a_conference_that_was_found_is_one_that_people_talk_in() -> None:
+    """B1: a list does not say what kind of bridge it shows; who enters it later is heard, and on record as talking."""
+    session, core = Session(), Core(PBX, RULES)
+    shadow = Shadow([created(100.0, LINE, "PJSIP/1001-00000001", "760"), _enters(100.5, LINE)])
+    shadow.application(LINE, "ConfBridge")
+    told: list[ev.Event] = [
+        shadow.resynced(104.0),
+        seen_member(104.5, "2002", "PJSIP/1002", "shift"),
+        created(105.0, CUSTOMER, "PJSIP/1002-00000002", "760"),
+        _enters(105.5, CUSTOMER),
+        ev.BridgeLeft(106.5, "b1", CUSTOMER),
+        ev.ChannelHungUp(106.5, CUSTOMER, 16, ""),
+    ]
+    play(core, told, session)
+    [call] = [call for call in session.all(Call) if call.id == f"{PBX}-{CUSTOMER}"]
+    assert call.disposition is Disposition.ANSWERED
+    assert [(talk.started_at, talk.ended_at) for talk in session.all(Talk) if talk.agent == "2002"] == [
+        (105.5, 106.5)
+    ]
+
+
+def _enters(at: float, uniqueid: str) -> ev.BridgeEntered:
+    return ev.BridgeEntered(at, "b1", uniqueid, "", "base", "softmix", "")

@@ -83,7 +83,7 @@ class Ledger:
         lines = [line.split("|") for line in queue_log.splitlines()]
         told = [line for line in lines if float(line[0]) >= int(since)]
         starts = [float(line[0]) for line in told if line[4] == "QUEUESTART"]
-        return cls(_calls(rows, _rows(cdr, _CDR)), _passes(told), starts)
+        return cls(_calls(rows, _rows(cdr, _CDR), starts), _passes(told), starts)
 
     @classmethod
     def of_files(cls, queue_log: Path, cdr: Path, cel: Path, since: float = 0.0) -> Self:
@@ -112,10 +112,14 @@ class _Sets:
             self._above[top] = tops[0]
 
 
-def _calls(cel: Sequence[Row], cdr: Sequence[Row]) -> list[Told]:
+def _calls(cel: Sequence[Row], cdr: Sequence[Row], starts: Iterable[float]) -> list[Told]:
     born = {row["uniqueid"]: row for row in cel if row["event"] == "CHAN_START"}
     ties, company, births = _Sets(), _Company(), _Births(cel)
+    restarts = sorted(starts, reverse=True)
     for row in cel:
+        while restarts and float(row["at"]) >= restarts[-1]:
+            restarts.pop()
+            births.forget()
         if row["uniqueid"] not in born:
             continue
         own = row["uniqueid"]
@@ -146,11 +150,15 @@ class _Births:
         self._halves: dict[str, str] = {}
         self._rings: dict[str, str] = {}  # uniqueid of an inner half of a Local channel to what it dials
 
+    def forget(self) -> None:
+        """The PBX began anew: nothing runs, and names come again."""
+        self._halves.clear()
+        self._rings.clear()
+
     def parents(self, row: Row) -> list[str]:
         name = row["channel"]
-        if name.startswith("Local/"):  # such names come again after a restart
-            other = self._halves.pop(name[:-2], "")
-            self._halves[name[:-2]] = row["uniqueid"]
+        if name.startswith("Local/"):
+            other = self._halves.setdefault(name[:-2], row["uniqueid"])
             born_in = [row["linkedid"]] if name.endswith(";1") and row["uniqueid"] in self._dialled else []
             return [one for one in (other, *born_in) if one]
         device = name.rpartition("-")[0]

@@ -20,6 +20,7 @@ from tests.scenarios.model import Scenario
 from tests.scenarios.stage import Desk, House, Line, Stage
 from tests.soak.plan import Draw
 
+_MORE = 1.06  # somebody who hangs up early may end a play before its second call
 _MANY = 30_000  # events after which a driver's session is exchanged: it keeps whatever it heard
 
 
@@ -73,6 +74,16 @@ class RestlessStage(Stage):
         self.lines: list[Line] = []
         self._big = house
         self._for_agent = False
+
+    async def _clear(self) -> None:
+        """Leave nobody logged in to the queues of a play that was cut short in the middle of a login."""
+        await super()._clear()
+        with contextlib.suppress(AmiError):
+            for queue in self.play.queues:
+                for row in await self.house.pbx.query("QueueStatus", {"Queue": self.queue(queue)}):
+                    if row.event == "QueueMember" and row["Membership"] == "dynamic":
+                        headers = {"Queue": row["Queue"], "Interface": row["Location"]}
+                        await self.house.pbx.action("QueueRemove", headers)
 
     async def agent(self, role: str, *queues: str, **how: Any) -> Desk:
         self._for_agent = True
@@ -148,7 +159,8 @@ class Crowd:
         self.begun = 0  # calls
         self.busy = False
         self.news = asyncio.Event()
-        self._draws, self._calls, self._at_once = draws, calls, at_once
+        self._draws, self._at_once = draws, at_once
+        self._calls = int(calls * _MORE) + 1
         self._put_off: list[Draw] = []
         self._doors = Doors(lab)
         self._open = asyncio.Event()  # the PBX can be called
