@@ -70,7 +70,10 @@ class MariaDB:
         self.remove()
 
     def start(self) -> None:
-        """Start, unless it runs, and wait until it takes connections. Raises MariaDBError."""
+        """Start, unless it runs, and wait until it takes connections. Raises MariaDBError.
+
+        Call it in a thread that lives as long as the server is to: the kernel ends the one with the other.
+        """
         if self._process is not None:
             return
         with self.log.open("ab") as log:
