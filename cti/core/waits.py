@@ -70,8 +70,13 @@ def _refine(
     earliest = max(rows[0].at, before.left_at if before is not None and before.left_at is not None else 0.0)
     joined_at = max(begins[0] if begins else earliest, one.entered_at)
     joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 else one.entered_at
+    over = rows[-1].at  # whole seconds must not outlast the channel
+    joined_at = min(joined_at, over - 2 * _APART)
     answer = next((row for row in channels.get(one.member_channel, ()) if row.event == "ANSWER"), None)
-    return Wait(one, joined_at, _left_at(one, () if goes_on else rows, joined_at, answer), answer)
+    left_at = _left_at(one, () if goes_on else rows, joined_at, answer)
+    if left_at is not None and one.outcome is not StayOutcome.ANSWERED:
+        left_at = max(joined_at, min(left_at, over - _APART))
+    return Wait(one, joined_at, left_at, answer)
 
 
 def _left_at(one: QueuePass, rows: Sequence[CelRow], joined_at: float, answer: CelRow | None) -> float | None:

@@ -82,3 +82,13 @@ def test_several_passes_without_a_sign_in_between() -> None:
     cel, log = books(name)
     stays = told(name, cel, log).all(QueueStay)
     assert [stay.outcome for stay in stays] == ["timeout", "timeout", "abandoned"]
+
+
+def test_whole_seconds_that_outlast_the_channel() -> None:
+    """A second of queue_log that was rounded up ends after its caller was gone: it ends with them, each pass in its place."""
+    name = "queue_thrice_then_abandoned"
+    cel, log = books(name)
+    late = [replace(row, at=row.at + (0 if n < 3 else 1)) for n, row in enumerate(log)]
+    stays = told(name, cel, late).all(QueueStay)
+    assert [stay.outcome for stay in stays] == ["timeout", "timeout", "abandoned"]
+    assert all(stay.left_at is not None and stay.left_at <= cel[-1].at for stay in stays)
