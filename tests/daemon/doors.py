@@ -41,7 +41,7 @@ async def door(
     task = asyncio.create_task(pbx.run())
     try:
         if wait:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 for role in pbx.links:
                     await pbx.up(role)
         yield pbx
@@ -54,7 +54,7 @@ async def door(
 async def whats(pbx: Pbx, true: Callable[[list[Message | Event]], bool]) -> list[Message | Event]:
     """What arrived so far, as soon as that is true of it."""
     got: list[Message | Event] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not true(got):
             got += [arrival.what for arrival in await pbx.inbox.get_batch()]
     return got

@@ -220,11 +220,11 @@ async def test_a_killed_asterisk_is_told_from_a_lost_link(tree: Tree, tmp_path: 
         await asterisk.kill9()
         lost = await next_of(made, LinkLost, got)
         assert isinstance(lost, LinkLost)
-        assert abs(lost.at - killed) < 1.0
+        assert killed - 0.25 <= lost.at <= time.time() + 0.25  # two clocks
         await asterisk.start()
         second = await next_of(made, Resynced, got)
         assert isinstance(first, Resynced)
         assert isinstance(second, Resynced)
         assert second.booted_at > first.booted_at
-        assert abs(second.booted_at - time.time()) < 10
+        assert abs(second.booted_at - time.time()) < 60
         assert len(second.queues) == 2
