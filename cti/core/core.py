@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     commands: Sequence[Command]
 
 
-_NOTHING = Outcome((), ())  # what most events lead to
+NOTHING = Outcome((), ())  # what most events lead to
 
 
 class Core:
@@ -90,7 +90,7 @@ class Core:
             agents.take(facts)
         self._last_at = at
         if not agents.unsettled(at):
-            return Outcome(facts, ()) if facts else _NOTHING
+            return Outcome(facts, ()) if facts else NOTHING
         agent_facts, commands = agents.settle(at)
         return Outcome([*facts, *agent_facts], commands)
 

@@ -9,6 +9,7 @@ was put forward; an event that is merely late is behind, never ahead.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -53,22 +54,30 @@ class PbxClock:
     def __init__(self) -> None:
         self._at = 0.0  # the last timestamp
         self._mono = 0.0  # when it came
-        self._ahead: float | None = None  # the furthest its clock was seen ahead of our monotonic one
+        self._ahead = (
+            -math.inf
+        )  # the furthest its clock was seen ahead of our monotonic one; -inf: never seen
+
+    def keeps(self, at: float, mono: float) -> bool:
+        """Take a timestamp that is on time or late, as nearly all are; False leaves it to `step`."""
+        if at - mono <= self._ahead and at >= self._at - TOLERANCE:
+            self._at, self._mono = at, mono
+            return True
+        return False
 
     def step(self, at: float, mono: float) -> float:
         """Take a timestamp and its arrival (`time.monotonic()`); returns by how many seconds the clock stepped, mostly 0."""
-        ahead = at - mono
-        if self._ahead is not None and ahead <= self._ahead and at >= self._at - TOLERANCE:
-            self._at, self._mono = at, mono  # on time, or late
+        if self.keeps(at, mono):
             return 0.0
-        if self._ahead is None:
+        ahead = at - mono
+        if self._ahead == -math.inf:
             step = 0.0
         elif at < self._at - TOLERANCE:
             step = ahead - self._ahead
         else:
             allowed = TOLERANCE + _DRIFT * max(0.0, mono - self._mono)
             step = ahead - self._ahead if ahead > self._ahead + allowed else 0.0
-        if step or self._ahead is None or ahead > self._ahead:
+        if step or ahead > self._ahead:
             self._ahead = ahead
         self._at, self._mono = at, mono
         return step

@@ -16,7 +16,7 @@ from typing import get_args
 import structlog
 
 from cti.core.commands import Command
-from cti.core.core import Core, Outcome
+from cti.core.core import NOTHING, Core, Outcome
 from cti.core.events import (
     AgentSaid,
     ClockStepped,
@@ -100,53 +100,60 @@ class Pump:
             self._deliver(*self._guarded(Tick(max(now, deadline))))
 
     def step_all(self, batch: Iterable[Arrival]) -> None:
-        """Take arrivals in order and hand what they led to on, once for the batch."""
+        """Take arrivals in order and hand what they led to on, once for the batch.
+
+        This is what every event goes through, thousands a second: no calls but those that do something.
+        """
         facts: list[Fact] = []
         commands: list[Command] = []
+        clock, step, next_deadline = self._clock, self._guarded, self.core.next_deadline
         for arrival in batch:
-            self._take(arrival, facts, commands)
+            what = arrival.what
+            event: Event | None = what if type(what) in _EVENTS else self._parsed(arrival, facts)  # type: ignore[assignment]
+            if event is None:
+                continue
+            self.figures.events += 1
+            at, mono = event.at, arrival.mono
+            if event is not what and not clock.keeps(at, mono):
+                self._stepped(at, mono, facts, commands)
+            deadline = next_deadline()
+            if deadline is not None and deadline < at:
+                self._ticks_before(at, facts, commands)
+            self._pbx_at, self._mono = at, mono
+            outcome = step(event)
+            if outcome is not NOTHING:
+                facts += outcome.facts
+                commands += outcome.commands
+            if type(event) in _HEARD:
+                self._on_event(event)
         self._deliver(facts, commands)
 
-    def _take(self, arrival: Arrival, facts: list[Fact], commands: list[Command]) -> None:
-        """One arrival, which is thousands a second: what is rare is asked for by the cheapest question."""
-        pbx, arrived_at, mono, what = arrival
-        if type(what) in _EVENTS:
-            event: Event | None = what  # type: ignore[assignment]  # so says its type
-        else:
-            try:
-                event = parse(what, arrived_at)  # type: ignore[arg-type]  # a message
-            except Unusable as error:
-                facts.append(Rejected(pbx, error.reason, arrived_at, error.detail))
-                return
-        if event is None:
-            return
-        self.figures.events += 1
-        at = event.at
-        before: list[Outcome] = []
-        if event is not what and (step := self._clock.step(at, mono)):
+    @staticmethod
+    def _parsed(arrival: Arrival, facts: list[Fact]) -> Event | None:
+        try:
+            return parse(arrival.what, arrival.at)  # type: ignore[arg-type]  # a message
+        except Unusable as error:
+            facts.append(Rejected(arrival.pbx, error.reason, arrival.at, error.detail))
+            return None
+
+    def _stepped(self, at: float, mono: float, facts: list[Fact], commands: list[Command]) -> None:
+        """A timestamp that may show a step of the PBX's clock, which moves what is open before anything is due."""
+        if step := self._clock.step(at, mono):
             self._on_step(at, step)
-            before.append(self._guarded(ClockStepped(at, step)))  # moves what is open before anything is due
-        deadline = self.core.next_deadline()
-        if deadline is not None and deadline < at:
-            before += self._ticks_before(at)
-        self._pbx_at, self._mono = at, mono
-        for outcome in before:
-            facts += outcome.facts
-            commands += outcome.commands
+            self._add(ClockStepped(at, step), facts, commands)
+
+    def _ticks_before(self, at: float, facts: list[Fact], commands: list[Command]) -> None:
+        """What came due before an event is dealt with first and as of its own instant, however late it is noticed."""
+        for _ in range(_MOST_TICKS):
+            deadline = self.core.next_deadline()
+            if deadline is None or deadline >= at:
+                return
+            self._add(Tick(deadline), facts, commands)
+
+    def _add(self, event: Event, facts: list[Fact], commands: list[Command]) -> None:
         outcome = self._guarded(event)
         facts += outcome.facts
         commands += outcome.commands
-        if type(event) in _HEARD:
-            self._on_event(event)
-
-    def _ticks_before(self, at: float) -> list[Outcome]:
-        """What came due before an event is dealt with first and as of its own instant, however late it is noticed."""
-        outcomes: list[Outcome] = []
-        while (deadline := self.core.next_deadline()) is not None and deadline < at:
-            outcomes.append(self._guarded(Tick(deadline)))
-            if len(outcomes) >= _MOST_TICKS:
-                break
-        return outcomes
 
     def _guarded(self, event: Event) -> Outcome:
         """A bug of ours costs one event, not the daemon: it is logged, counted and shown in health."""
@@ -155,7 +162,7 @@ class Pump:
         except Exception:
             self.figures.bugs += 1
             log.exception("core_failed", pbx=self.core.pbx, event_type=type(event).__name__)
-            return Outcome([], [])
+            return NOTHING
 
     def _deliver(self, facts: Sequence[Fact], commands: Sequence[Command]) -> None:
         if facts:
