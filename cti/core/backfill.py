@@ -117,7 +117,10 @@ class _Planner:
             return  # on record as a part of another; which is right is for the comparison to say
         self._taken |= {call.id for call in on_record}
         if told.ended_at is None or any(call.ended_at is None for call in on_record):
-            self._plan.living += [call.id for call in on_record] or [told.id]
+            # What began when everything was heard again is nobody's gap, and somebody is always on the phone.
+            cut = any(call.quality is not Quality.COMPLETE for call in on_record)
+            if cut or any(told.started_at <= gap.ended_at for gap in self._gaps):
+                self._plan.living += [call.id for call in on_record] or [told.id]
         elif not on_record:
             self._whole(told, parts)
         elif any(call.quality is not Quality.COMPLETE for call in on_record):

@@ -220,7 +220,9 @@ def test_what_was_seen_is_never_changed(gap: tuple[int, int]) -> None:
             unknown = was in (None, "", "unknown") or was == missed.ended_at
             concluded = getattr(fact, "outcome", None) != getattr(after, "outcome", None)
             # Derived from what was seen, and wrongly.
-            derived = field.name in {"wait", "disposition", "direction", "ended_by", "started_at"} or concluded
+            derived = (
+                field.name in {"wait", "disposition", "direction", "ended_by", "started_at"} or concluded
+            )
             assert field.name in named or derived, (field.name, after)
             assert unknown or derived, (field.name, was, now)
     assert all(records[key].quality is fact.quality for key, fact in before.items() if isinstance(fact, Call))
@@ -259,6 +261,17 @@ def test_a_call_that_goes_on_is_left_to_the_live_stream() -> None:
     found = plan("main", RULES, [], books(), known(records))
     assert found.living == [call.id]
     assert found.new == []
+
+
+def test_a_call_that_began_after_the_gap_does_not_keep_it_open() -> None:
+    """On a floor where somebody is always on the phone, gaps are closed all the same."""
+    records: Records = dict(whole())
+    call = next(fact for fact in records.values() if isinstance(fact, Call) and fact.answered_at)
+    records[call.key] = replace(call, ended_at=None, disposition=None)
+    before = Gap("main-gap", "main", call.started_at - 20, call.started_at - 10, "link")
+    assert plan("main", RULES, [before], books(), known(records)).living == []
+    during = replace(before, ended_at=call.started_at + 0.5)
+    assert plan("main", RULES, [during], books(), known(records)).living == [call.id]
 
 
 def test_what_was_before_the_first_listening_is_not_ours() -> None:
