@@ -219,6 +219,9 @@ class Completion:
         same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
         if same is not None and self._together(same, told) > 0:
             changes = self._talk_changes(same, told)
+            alone = all(one is same or self._together(one, told) <= 0 for one in of_channel)
+            if alone and self._missed(told.started_at) and told.started_at < same.started_at - TOGETHER:
+                changes["started_at"] = told.started_at  # they were noticed to talk when somebody else came
             on_line = self._leg_calls.get(channel) != told.call_id
             if on_line and same.call_id != call_id:  # of one who stays on the line: with whom was not seen
                 changes["call_id"] = call_id

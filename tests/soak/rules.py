@@ -37,6 +37,10 @@ def _untold(one: Difference) -> bool:
     return bool(about) and one.quality in _UNSEEN and any(_within(field, about) for field in fields)
 
 
+def _recall(one: Difference) -> bool:
+    return one.kind == "call_without_cdr" and one.seconds is not None and one.seconds < _BRIEFLY
+
+
 def _within(field: str, about: str) -> bool:
     of_number = (
         field == "leg.number" and about == "talk"
@@ -66,8 +70,8 @@ SOAK_RULES: Mapping[str, Rule] = {
     ),
     "recall_dropped": Rule(
         "The recall of a half-finished transfer is a channel of its own. When the caller is gone in that instant Asterisk "
-        "drops it before it rings: CEL has it, for some milliseconds, and the CDR does not.",
-        lambda one: one.kind == "call_without_cdr" and one.seconds is not None and one.seconds < _BRIEFLY,
+        "drops it before it rings: CEL has it, for some milliseconds, and the CDR does not. It is a call of its own on record, beside the one that was to come back.",
+        lambda one: _recall(one) or (one.kind == "count" and one.play == "half_finished_and_recalled"),
     ),
 }
 """Name to rule; they are tried in this order."""
