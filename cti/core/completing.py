@@ -204,7 +204,8 @@ class Completion:
             )
             if concluded and told.outcome not in {None, AttemptOutcome.UNKNOWN, stored.outcome}:
                 changes |= {"outcome": told.outcome, "ended_at": told.ended_at}
-            if self._is_guess(stored.started_at):  # found ringing; for whom was concluded
+            other = self._missed(told.started_at) and told.queue not in {None, stored.queue}
+            if other or self._is_guess(stored.started_at):  # found ringing; for whom was concluded
                 changes |= {"stay_id": told.stay_id, "queue": told.queue}
             self._update(stored, {k: v for k, v in changes.items() if getattr(stored, k) != v})
 
