@@ -102,6 +102,8 @@ class Live:
         self._threshold = threshold
         self._tally = Tally(ZoneInfo(timezone))
         self._agents: dict[Key, AgentState] = {}
+        self._heard: dict[Key, float] = {}  # since when the first state heard of each agent held
+        self._former: dict[Key, AgentState] = {}  # open on record, of agents not heard of yet
         self._episodes: dict[Key, AwayEpisode] = {}
         self._queues: dict[Key, Queue] = {}
         self._links: dict[str, Link] = {}
@@ -121,6 +123,12 @@ class Live:
             Incident: self._tally.incident,
             WorkItem: self._tally.work_item,
         }
+        self._counters: dict[type, Callable[[Any], None]] = {
+            Call: self._tally.call,
+            QueueStay: self._count_stay,
+            Incident: self._tally.incident,
+            WorkItem: self._tally.work_item,
+        }
 
     def take(self, facts: Iterable[Fact]) -> None:
         """Take what is true now; kinds that are not shown are passed over."""
@@ -128,6 +136,28 @@ class Live:
         for fact in facts:
             if (taker := takers.get(type(fact))) is not None:
                 taker(fact)
+
+    def count(self, facts: Iterable[Fact]) -> None:
+        """Count what ended for the day's figures alone; who is where and which calls live stays as it is."""
+        for fact in facts:
+            if (counter := self._counters.get(type(fact))) is not None:
+                counter(fact)
+
+    def held(self, state: AgentState, until: float | None) -> None:
+        """Add an agent's time in a state that is on record: up to the first state that was heard of that agent.
+
+        Args:
+            state: as recorded; give each once.
+            until: when the next one on record began; None while there is none.
+        """
+        key = (state.pbx, state.agent)
+        heard = self._heard.get(key)
+        if until is not None:
+            self._tally.held(state, until if heard is None else min(until, heard))
+        elif heard is not None:
+            self._tally.held(state, heard)
+        else:
+            self._former[key] = state  # until this agent is heard of
 
     def _call(self, call: Call) -> None:
         if call.merged_into is not None:
@@ -156,10 +186,13 @@ class Live:
         return entry
 
     def _stay(self, stay: QueueStay) -> None:
-        if stay.outcome is not None:
-            self._tally.stay(stay, self._threshold(stay.queue))
+        self._count_stay(stay)
         waits = stay.outcome is None and stay.left_at is None and stay.answered_at is None
         self._part(stay, lives=waits)
+
+    def _count_stay(self, stay: QueueStay) -> None:
+        if stay.outcome is not None:
+            self._tally.stay(stay, self._threshold(stay.queue))
 
     def _attempt(self, attempt: Attempt) -> None:
         self._part(attempt, lives=attempt.outcome is None and attempt.ended_at is None)
@@ -182,7 +215,10 @@ class Live:
         before = self._agents.get(key)
         if before and state.since < before.since:
             return  # sent again, or late
-        if before and state.since > before.since:
+        if before is None:
+            self._heard[key] = state.since
+            before = self._former.pop(key, None)
+        if before:
             self._tally.held(before, state.since)
         self._agents[key] = state
 
@@ -218,14 +254,16 @@ class Live:
         return [self._agent(key, state, now) for key, state in sorted(self._agents.items())]
 
     def _agent(self, key: Key, state: AgentState, now: float) -> LiveAgent:
-        seconds = self._seconds(key, state, self._tally.day(now), now)
+        seconds = self._seconds(key, self._tally.day(now), now)
         return LiveAgent(state, self._episodes.get(key), seconds, occupancy(seconds))
 
-    def _seconds(self, key: Key, state: AgentState, day: Day, now: float) -> dict[State, float]:
+    def _seconds(self, key: Key, day: Day, now: float) -> dict[State, float]:
         seconds = dict(day.state_seconds.get(key, {}))
-        today = self._tally.date(now)
-        running = sum(part for date, part in self._tally.split(state.since, now) if date == today)
-        seconds[state.state] = seconds.get(state.state, 0.0) + running
+        state = self._agents.get(key)
+        if state is not None:
+            today = self._tally.date(now)
+            running = sum(part for date, part in self._tally.split(state.since, now) if date == today)
+            seconds[state.state] = seconds.get(state.state, 0.0) + running
         return seconds
 
     def queues(self, now: float) -> list[LiveQueue]:
@@ -280,8 +318,8 @@ class Live:
         """Return the counts of the local day of `now`."""
         day = self._tally.day(now)
         total: dict[State, float] = {}
-        for key, agent in self._agents.items():
-            for state, seconds in self._seconds(key, agent, day, now).items():
+        for key in {*self._agents, *day.state_seconds}:
+            for state, seconds in self._seconds(key, day, now).items():
                 total[state] = total.get(state, 0.0) + seconds
         return Today(
             calls=day.calls,

@@ -46,6 +46,7 @@ from cti.daemon.outside import DutyWatch, TrunkWatch
 from cti.daemon.pending import PendingMarks
 from cti.daemon.publish import Publisher, PublishState, PublishStatus
 from cti.daemon.pump import Pump, Take
+from cti.daemon.recall import recall
 from cti.daemon.reload import Reloader
 from cti.daemon.reports import Reports
 from cti.daemon.spool import Spool
@@ -57,6 +58,7 @@ from routing.roster import Duty, resolve
 from store import Store, StoreError, unopened
 
 _PUBLISHER_LATE = 30.0  # seconds after the start; then a publisher that cannot log in is a fault
+_IN_STEP_LATE = 30.0  # seconds in which the PBXs come first; then today's figures are read without them
 _FULL = re.compile(r"\bis full\b|No space left")  # SQLite's and PostgreSQL's words for it
 _STEPS_APART = 60.0  # seconds between two steps of one clock that are both put on record
 
@@ -424,7 +426,7 @@ class Service:
         async with asyncio.TaskGroup() as group:
             self._group = group
             self.start_rooms()
-            taking_up = group.create_task(self.takeup.later(), name="take-up")
+            taking_up = group.create_task(self._take_up(), name="take-up")
             beside = [
                 group.create_task(part, name=name)
                 for name, part in (
@@ -446,6 +448,21 @@ class Service:
                 task.cancel()
             await self.halt_rooms()
         self.heartbeat.end()
+
+    async def _take_up(self) -> None:
+        """What a start need not wait for: the rest of the open business, then today's figures."""
+        await self.takeup.later()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_IN_STEP_LATE):
+                for room in self.rooms.values():
+                    await room.pbx.up()
+        try:
+            await self.store.writer.committed()
+            read = await recall(self.live, self.store.queries, self.rooms, time.time())
+        except StoreError as error:
+            log.exception("today_not_recalled", reason=str(error))
+        else:
+            log.info("today_recalled", records=read)
 
     async def _settle_faults(self) -> None:
         """What an earlier process left open ends when it is seen to work now."""

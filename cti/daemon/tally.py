@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from array import array
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,7 +39,10 @@ LOST = frozenset(
     }
 )
 _DAYS = 3  # kept: today, and what a PBX whose clock differs calls today
-_REMEMBERED = 20_000  # ids of finished parts, so that one sent again is not counted again
+_REMEMBERED = 20_000  # ids
+_SLOTS = 1 << 19  # for ids counted on one day: 100,000 calls that wait in two queues each fill three fifths
+_PROBES = 64  # slots looked at for one id
+_HASH = (1 << 64) - 1
 
 
 @dataclass(slots=True)
@@ -70,9 +74,40 @@ class QueueCounts:
             self.abandoned_within += within
 
 
+class Counted:
+    """The ids counted on one day, so that one sent again, or read from the store, is not counted again.
+
+    A table of hashes: 4 MB from its first id on, and never more. Once it is nearly full some of the oldest make room.
+    """
+
+    __slots__ = ("_slots",)
+
+    def __init__(self) -> None:
+        self._slots = array("Q")
+
+    def first(self, what: str) -> bool:
+        """Remember `what`; True when it was not known yet."""
+        slots = self._slots
+        if not slots:
+            slots = self._slots = array("Q", bytes(8 * _SLOTS))
+        mark = hash(what) & _HASH or 1  # 0: nobody is here
+        home = mark % _SLOTS
+        for at in range(home, home + _PROBES):
+            known = slots[at % _SLOTS]
+            if known == mark:
+                return False
+            if not known:
+                slots[at % _SLOTS] = mark
+                return True
+        slots[home] = mark
+        return True
+
+
 @dataclass(slots=True)
 class Day:
     """Everything counted on one local day."""
+
+    counted: Counted = field(default_factory=Counted)
 
     calls: int = 0  # ended, merged ones not counted twice
     dispositions: dict[Disposition, int] = field(default_factory=lambda: defaultdict(int))
@@ -112,7 +147,7 @@ class Tally:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._days: dict[dt.date, Day] = {}
-        self._counted = Remembered()
+        self._beyond = Day()  # for what belongs to days that are not kept
         self._asked = (dt.date.min, math.inf, -math.inf)  # the date last asked for, its begin and end
 
     def date(self, at: float) -> dt.date:
@@ -132,30 +167,34 @@ class Tally:
         return dt.datetime.combine(date, dt.time(), self._zone).timestamp()
 
     def call(self, call: Call) -> None:
-        """Count a call that ended."""
-        if call.merged_into is None and call.ended_at is not None and self._counted.first(f"c{call.id}"):
+        """Count a call that ended, on the day it began."""
+        if call.merged_into is None and call.ended_at is not None:
             day = self._open(call.started_at)
-            day.calls += 1
-            day.dispositions[call.disposition or Disposition.UNKNOWN] += 1
+            if day.counted.first(f"c{call.id}"):
+                day.calls += 1
+                day.dispositions[call.disposition or Disposition.UNKNOWN] += 1
 
     def stay(self, stay: QueueStay, threshold: float) -> None:
         """Count a stay that ended, on the day it joined."""
-        if stay.outcome is not None and self._counted.first(f"q{stay.id}"):
-            self._open(stay.joined_at).queues[stay.pbx, stay.queue].add(stay, threshold)
+        if stay.outcome is not None:
+            day = self._open(stay.joined_at)
+            if day.counted.first(f"q{stay.id}"):
+                day.queues[stay.pbx, stay.queue].add(stay, threshold)
 
     def incident(self, incident: Incident) -> None:
         """Count a broken away rule."""
-        if incident.kind == "away_limit" and self._counted.first(f"i{incident.id}"):
-            self._open(incident.at).away_incidents += 1
+        if incident.kind == "away_limit":
+            day = self._open(incident.at)
+            day.away_incidents += day.counted.first(f"i{incident.id}")
 
     def work_item(self, item: WorkItem) -> None:
         """Count an after-hours call, and its being accepted."""
         day = self._open(item.created_at)
-        if self._counted.first(f"w{item.id}"):
+        if day.counted.first(f"w{item.id}"):
             day.duty_calls += 1
             day.work_items += 1
-        if item.accepted_at is not None and self._counted.first(f"a{item.id}"):
-            day.duty_accepted += 1
+        if item.accepted_at is not None:
+            day.duty_accepted += day.counted.first(f"a{item.id}")
 
     def held(self, state: AgentState, until: float) -> None:
         """Add the seconds from `state.since` to `until`, split at local midnights."""
@@ -183,7 +222,9 @@ class Tally:
     def _on(self, date: dt.date) -> Day:
         day = self._days.get(date)
         if day is None:
+            if len(self._days) >= _DAYS and date < min(self._days):
+                return self._beyond
             day = self._days[date] = Day()
-            while len(self._days) > _DAYS:
+            if len(self._days) > _DAYS:
                 del self._days[min(self._days)]
         return day

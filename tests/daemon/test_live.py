@@ -1,18 +1,23 @@
 """The current picture: what lives is shown, what ended leaves, each thing counts once."""
 
+import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cti.core import facts as f
+from cti.daemon import tally
 from cti.daemon.live import Live
 from cti.daemon.recall import recall
 from cti.daemon.tally import Remembered
-from store import open_store
+from store import Store, open_store
 from tests.daemon.served import AT, agent, call, day, parts
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -238,17 +243,95 @@ def test_the_order_of_facts_does_not_matter_for_counts(facts: list[f.Fact]) -> N
     assert live.queues(AT + 1000)[0].today.answered == 3
 
 
-async def test_after_a_restart_todays_figures_go_on(tmp_path: Path) -> None:
-    """What the picture showed before is shown again from the store, and what is sent again counts once."""
-    before, after = Live(), Live()
-    async with await open_store(f"sqlite+aiosqlite:///{tmp_path}/cti.sqlite3") as store:
-        store.writer.put(day())
-        before.take(day())
+def told(live: Live) -> list[f.Fact]:
+    """What the core says after a restart: every queue and agent once, as they are."""
+    return [*(of.queue for of in live.queues(NOW)), *(of.state for of in live.agents(NOW))]
+
+
+@contextlib.asynccontextmanager
+async def on_record(directory: Path, facts: Sequence[f.Fact]) -> AsyncIterator[Store]:
+    """A store that holds these."""
+    async with await open_store(f"sqlite+aiosqlite:///{directory}/cti.sqlite3") as store:
+        store.writer.put(facts)
         await store.writer.committed()
+        yield store
+
+
+@pytest.mark.parametrize("heard_first", [True, False])
+async def test_after_a_restart_todays_figures_go_on(tmp_path: Path, *, heard_first: bool) -> None:
+    """What was shown before is shown again, whether the PBX or the store spoke first; what comes again counts once."""
+    before, after = Live(), Live()
+    before.take(day())
+    async with on_record(tmp_path, day()) as store:
+        if heard_first:
+            after.take(told(before))
         await recall(after, store.queries, ["main"], NOW)
+        if not heard_first:
+            after.take(told(before))
     assert after.today(NOW) == before.today(NOW)
-    assert after.agents(NOW) == before.agents(NOW)
+    assert [(one.state, one.seconds) for one in after.agents(NOW)] == [
+        (one.state, one.seconds) for one in before.agents(NOW)
+    ]
     assert after.queues(NOW) == before.queues(NOW)
     assert after.calls() == []
     after.take(day())
     assert after.today(NOW) == before.today(NOW)
+
+
+async def test_facts_that_arrive_while_the_day_is_read_count_once(tmp_path: Path) -> None:
+    """Taken before, between and after the pages of the record, and on record by then too: the figures are the same."""
+    before, after = Live(), Live()
+    before.take(day())
+    once = before.today(NOW)
+    async with on_record(tmp_path, day()) as store:
+        for fact in day():
+            if isinstance(fact, f.AgentState):
+                after.take([fact])
+        recalling = asyncio.create_task(recall(after, store.queries, ["main"], NOW))
+        for fact in day():
+            after.take([fact])
+            await asyncio.sleep(0)
+        await recalling
+    assert after.today(NOW) == once
+    assert after.agents(NOW) == before.agents(NOW)
+
+
+async def test_time_on_record_counts_up_to_the_first_state_heard(tmp_path: Path) -> None:
+    """The state heard of an agent stays; of what is on record only what lies before it counts, since midnight."""
+    on_call, later = f.State.ON_CALL, f.State.AVAILABLE
+    record = [
+        agent("2001", later, MIDNIGHT - 600),
+        agent("2001", on_call, MIDNIGHT + 100),
+        agent("2002", f.State.AWAY, MIDNIGHT - 7200),
+    ]
+    now = MIDNIGHT + 1000
+    live = Live()
+    live.take([agent("2001", later, MIDNIGHT + 400)])
+    async with on_record(tmp_path, [*record, agent("2001", later, MIDNIGHT + 400)]) as store:
+        await recall(live, store.queries, ["main", "other"], now)
+    (one,) = live.agents(now)
+    assert one.state == agent("2001", later, MIDNIGHT + 400)
+    assert one.seconds == {later: 700.0, on_call: 300.0}
+    live.take([agent("2002", later, MIDNIGHT + 500)])
+    assert live.agents(now)[1].seconds == {f.State.AWAY: 500.0, later: 500.0}
+
+
+async def test_a_day_of_many_calls_is_counted_once(tmp_path: Path) -> None:
+    """More calls than one page, and than any list of the last ones: a duplicate of the day's first does not count."""
+    live = Live()
+    many = [dataclasses.replace(call(0), id=f"main-{n}") for n in range(30_000)]
+    live.take(many)
+    live.take(many[:100])
+    assert live.today(NOW).calls == len(many)
+    async with on_record(tmp_path, many[:500]) as store:
+        assert await recall(live, store.queries, ["main"], NOW) == 500
+    assert live.today(NOW).calls == len(many)
+
+
+def test_what_was_counted_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of the day's ids that is full goes on counting, and forgets old ids rather than grow."""
+    monkeypatch.setattr(tally, "_SLOTS", 1 << 10)
+    ids = tally.Counted()
+    assert sum(ids.first(str(n)) for n in range(5000)) == 5000
+    assert len(ids._slots) == 1 << 10
+    assert not ids.first("4999")

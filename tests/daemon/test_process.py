@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from cti.daemon.embedded import EmbeddedPbx
+from cti.daemon.recorder import read_recording
 from store import open_store
 from tests.rig import Rig, RigError
+
+CALL = Path(__file__).parents[1] / "recordings" / "scenarios" / "queue_caller_hangs_up.ami.gz"
 
 
 @pytest.fixture
@@ -139,6 +143,67 @@ async def test_a_start_while_the_database_is_away_is_a_start(tmp_path: Path, pbx
     assert (await rig.cti("fault", "close", before)).strip() == before
     assert await rig.stop() == 0
     assert not list((rig.directory / "var" / "spool").glob("*.jsonl"))
+
+
+def _far_from_midnight() -> str:
+    """A setting: a time zone in which the day neither begins nor ends while a test runs."""
+    return '[duty]\ntimezone = "UTC"\n' if 2 <= time.gmtime().tm_hour < 22 else ""
+
+
+class Replaying(EmbeddedPbx):
+    """Plays its recording when it is told to, and once more when it is told again."""
+
+    def play(self) -> None:
+        """Not by itself."""
+
+    async def once(self) -> None:
+        """All events, their instants moved to now."""
+        self.answers.began = time.time()
+        await self._play()
+
+
+async def test_todays_figures_go_on_after_a_death(tmp_path: Path) -> None:
+    """A queue's counts and an agent's time are those of the day, not of the process; what comes again counts once."""
+    async with Replaying(read_recording(CALL), speed=5) as pbx:
+        rig = Rig(tmp_path / "cti", pbx.port, settings=_far_from_midnight())
+
+        async def today() -> dict[str, Any]:
+            queues = (await rig.get("/api/v1/queues"))["items"]
+            return {queue["name"]: queue["today"] for queue in queues if queue["today"]["offered"]}
+
+        async def agent() -> Any:
+            return (await rig.get("/api/v1/agents"))["items"][0]
+
+        async def on_record() -> bool:
+            async with await open_store(rig.database_url) as store:
+                states = (await store.queries.agent_states()).items
+                summary = await store.queries.summary()
+            open_ones = summary.calls == 0 or summary.open_calls
+            return bool(states and states[0].state.state == "logged_out" and not open_ones)
+
+        async def counted() -> float:
+            return await rig.metric("cti_queue_calls_total", outcome="answered")
+
+        async with rig:
+            await pbx.once()
+            await rig.eventually(on_record)
+            queues, seconds = await today(), (await agent())["seconds"]
+            assert [one["answered"] for one in queues.values()] == [1]
+            assert seconds["on_call"] > 0
+            await rig.kill9()
+
+            mark = len(rig.lines)
+            await rig.start()
+            await rig.logged("today_recalled", since=mark)
+            assert await today() == queues
+            again = await agent()
+            assert again["seconds"]["on_call"] == pytest.approx(seconds["on_call"], abs=1e-4)
+            assert again["occupancy"] > 0
+
+            assert await counted() == 0
+            await pbx.once()
+            await rig.eventually(counted)
+            assert await today() == queues
 
 
 async def test_a_database_that_can_never_be_used_ends_the_start(tmp_path: Path, pbx: EmbeddedPbx) -> None:
