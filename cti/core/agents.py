@@ -1,6 +1,6 @@
 """The agent machine of one PBX: queue membership, pauses, ringing and calls become exactly one state a person.
 
-The state is not stepped but derived: `_PRECEDENCE` is the whole machine, and the first row that holds wins. What
+The state is not stepped but derived: `_derive` is the whole machine, and the first row that holds wins. What
 feeds it: member events (login is membership in at least one queue; away is being paused in all of them) and the
 call machine's facts (attempts ring, legs are calls, a queue talk's end starts wrap-up).
 """
@@ -20,6 +20,7 @@ from cti.core.rules import Rules
 _UNREACHABLE_STATUS = frozenset({4, 5})  # device state invalid, unavailable
 _INSTANT = 1e-6  # s; the shortest a state can have held
 _SAID = 3.0  # s in which a feature code explains a member event
+_DEVICE = Cause.DEVICE
 _CAUSE_BY_WORD = {"login": Cause.AGENT, "logout": Cause.AGENT, "pause": Cause.AGENT, "unpause": Cause.AGENT}
 
 
@@ -32,6 +33,18 @@ class _Member:
     status: int
     wrap_up: float
     last_pause: float
+
+    def is_now(self, e: ev.MemberSeen, device: str, reason: str) -> bool:
+        """Whether this is what an event says, but for states of the phone that make no difference to an agent."""
+        return (
+            self.paused == e.paused
+            and self.reason == reason
+            and (self.status in _UNREACHABLE_STATUS) == (e.status in _UNREACHABLE_STATUS)
+            and self.last_pause == e.last_pause
+            and self.interface == e.interface
+            and self.device == device
+            and self.wrap_up == e.wrap_up
+        )
 
 
 @dataclass(slots=True)
@@ -55,28 +68,30 @@ class _Agent:
         return bool(self.members)
 
     def unreachable(self) -> bool:
-        return all(member.status in _UNREACHABLE_STATUS for member in self.members.values())
+        for member in self.members.values():  # noqa: SIM110 - a generator takes three times as long
+            if member.status not in _UNREACHABLE_STATUS:
+                return False
+        return True
 
     def reason(self) -> str:
         return next((member.reason for member in self.members.values() if member.paused), "")
 
 
-_PRECEDENCE: tuple[tuple[State, Callable[[_Agent, float], bool]], ...] = (
-    (State.LOGGED_OUT, lambda a, _: not a.members),
-    (State.ON_CALL, lambda a, _: bool(a.active)),
-    (State.RINGING, lambda a, _: bool(a.ringing)),
-    (State.AWAY, lambda a, _: a.paused()),
-    (State.UNREACHABLE, lambda a, _: a.unreachable()),
-    (State.WRAP_UP, lambda a, at: at < a.wrap_until),
-    (State.AVAILABLE, lambda _a, _at: True),
-)
-
-
 def _derive(agent: _Agent, at: float) -> State:
-    for state, holds in _PRECEDENCE:
-        if holds(agent, at):
-            return state
-    raise AssertionError("the last row always holds")
+    """The whole machine: states in order of precedence, and the first that holds wins."""
+    if not agent.members:
+        return State.LOGGED_OUT
+    if agent.active:
+        return State.ON_CALL
+    if agent.ringing:
+        return State.RINGING
+    if agent.paused():
+        return State.AWAY
+    if agent.unreachable():
+        return State.UNREACHABLE
+    if at < agent.wrap_until:
+        return State.WRAP_UP
+    return State.AVAILABLE
 
 
 class Agents:
@@ -159,7 +174,8 @@ class Agents:
             agent = self._agents[agent_id]
             self._tell(agent, at, cause)
             self._watch(agent, at)
-            self._next_due = min(self._next_due, *_deadlines(agent), math.inf)
+            for when in _deadlines(agent):
+                self._next_due = min(self._next_due, when)
         self._changed.clear()
         self._found = False
         facts, commands = self._facts, self._commands
@@ -194,14 +210,15 @@ class Agents:
     def _member_seen(self, e: ev.MemberSeen, cause: Cause | None = None) -> None:
         agent = self._agent(e.member)
         device = device_of_interface(e.state_interface)
-        before = agent.members.get(e.queue)
         reason = self._reason(e.reason) if e.paused else ""
+        before = agent.members.get(e.queue)
+        if before is not None and before.is_now(e, device, reason):
+            return  # at most its phone rings, or is in use: calls say that better
         member = _Member(e.interface, device, e.paused, reason, e.status, e.wrap_up, e.last_pause)
         agent.members[e.queue] = member
         if before is None or before.interface != e.interface or before.device != device:
             self._seat(agent)
-        if before != member:
-            self._changed[agent.id] = cause or self._cause(agent, before, member, e.at)
+        self._changed[agent.id] = cause or self._cause(agent, before, member, e.at)
 
     def _reason(self, text: str) -> str:
         """The enumerated reason; AstDB and dialplans like to write a hyphen where we have an underscore."""
@@ -289,8 +306,11 @@ class Agents:
     def _toggle(self, agent_id: str, ids: set[str], item: str, *, on: bool) -> None:
         if on == (item in ids):
             return
-        (ids.add if on else ids.discard)(item)
-        self._changed.setdefault(agent_id, Cause.DEVICE)
+        if on:
+            ids.add(item)
+        else:
+            ids.discard(item)
+        self._changed.setdefault(agent_id, _DEVICE)
 
     def _queue_talk(self, talk: Talk) -> None:
         if talk.agent is None or talk.queue is None:
@@ -303,7 +323,7 @@ class Agents:
         wrap_up = self._wrap_of(agent, talk.queue)
         if wrap_up > 0:
             agent.wrap_until = max(agent.wrap_until, talk.ended_at + wrap_up)
-        self._changed.setdefault(agent.id, Cause.DEVICE)
+        self._changed.setdefault(agent.id, _DEVICE)
 
     def _wrap_of(self, agent: _Agent, queue: str) -> float:
         """Wrap-up seconds after a call of this queue: the member's own, else the queue's."""
@@ -316,16 +336,14 @@ class Agents:
         state = _derive(agent, at)
         reason = agent.reason() if state is State.AWAY else ""
         told = agent.told
-        same = told is not None and (told.state, told.reason) == (state, reason)
-        if told is not None and same and (told.device, told.queues) == (agent.device, agent.queues):
-            if self._found:
-                self._facts.append(told)  # after attaching, whoever listens hears every agent once
-            return
-        if told is not None and same:
+        if told is None:
+            self._state(agent, state, at, reason, cause)
+        elif told.state is not state or told.reason != reason:
+            self._state(agent, state, max(at, told.since), reason, cause)
+        elif told.device != agent.device or told.queues != agent.queues:
             self._state(agent, state, told.since, reason, told.cause)
-            return
-        since = at if told is None else max(at, told.since)
-        self._state(agent, state, since, reason, cause)
+        elif self._found:
+            self._facts.append(told)  # after attaching, whoever listens hears every agent once
 
     def _state(self, agent: _Agent, state: State, since: float, reason: str, cause: Cause) -> None:
         """Tell a state; one that begins where the told one began takes its place."""
@@ -408,7 +426,10 @@ class Agents:
 
 
 def _deadlines(agent: _Agent) -> list[float]:
-    found = [agent.watch.next_deadline()]
+    found = []
+    away = agent.watch.next_deadline()
+    if away is not None:
+        found.append(away)
     if agent.told is not None and agent.told.state is State.WRAP_UP:
         found.append(agent.wrap_until)
-    return [when for when in found if when is not None]
+    return found

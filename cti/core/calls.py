@@ -11,7 +11,8 @@ group; a channel in it that leads nowhere further is a party; two parties make a
 The table at the end of the class names the handler of each event; what is not in it does not concern calls.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from cti.core import events as ev
@@ -32,7 +33,6 @@ from cti.core.parts import (
     CallPart,
     LegPart,
     Part,
-    PartOfCall,
     RecordingPart,
     StayPart,
     TalkPart,
@@ -40,11 +40,15 @@ from cti.core.parts import (
 from cti.core.people import AgentBook, age_of, device_of, device_of_interface
 from cti.core.rules import Rules
 
+# A class looks its constants up by name each time, which costs ten times as much as a name of ours.
+_INBOUND, _INTERNAL, _GAPPED = Direction.INBOUND, Direction.INTERNAL, Quality.GAPPED
+_ANSWERED = AttemptOutcome.ANSWERED
 _RINGING_IN = 4  # ChannelState of a channel that came in and runs the dialplan
 _UP = 6
 _LINGER = 1.0  # s a caller may outlive the agent's hangup before the end counts as the caller's own
 _TALKABLE = frozenset({"basic", "base", ""})  # bridge types people hear each other in
 _HANGUP_RACE = 0.1  # s a caller's hangup may be told after the leaving it caused
+_REMEMBERED = 4_096  # dial strings; some ten times what a busy PBX has
 _KEPT_CONNECTS = 4  # answered stays a member may still owe an AgentComplete for
 
 
@@ -65,7 +69,7 @@ class Bridge:
 
 
 class Calls:
-    """All calls of one PBX; `step` takes one event and returns the facts it made true."""
+    """All calls of one PBX; `TABLE` has what takes each event, and `collect` gives the facts it made true."""
 
     def __init__(self, pbx: str, rules: Rules, agents: AgentBook) -> None:
         self.pbx = pbx
@@ -79,20 +83,16 @@ class Calls:
         self._moving: dict[
             str, list[LegPart]
         ] = {}  # Local half ;1 being optimised away to those who talk across it
-        self._dirty: dict[int, Part] = {}
+        self._dirty: dict[Part, None] = {}  # what must be told, in order
         self._rejected: list[Fact] = []
 
-    def step(self, event: ev.Event) -> Sequence[Fact]:
-        """Take one event; returns the parts it changed, each whole and once."""
-        handler = self._TABLE.get(type(event))
-        if handler is None:
-            return ()
-        handler(self, event)
-        return self.collect() if self._dirty or self._rejected else ()
+    def changed(self) -> bool:
+        """Whether `collect` would give anything; after most events it would not."""
+        return bool(self._dirty or self._rejected)
 
     def collect(self) -> list[Fact]:
         """Every part changed since the last call, each whole and once."""
-        facts: list[Fact] = [part.fact() for part in self._dirty.values() if part.call.shown]
+        facts: list[Fact] = [part.fact() for part in self._dirty]
         self._dirty.clear()
         if self._rejected:
             facts += self._rejected
@@ -100,20 +100,20 @@ class Calls:
         return facts
 
     def touch(self, part: Part) -> None:
-        """Note that a part changed and must be told."""
-        self._dirty[id(part)] = part
+        """Note that a part changed and must be told; of a call that is not shown, `show` tells it."""
+        if part.call.shown:
+            self._dirty[part] = None
 
-    def _leg(self, uniqueid: str, event: ev.Event) -> LegPart | None:
-        leg = self.legs.get(uniqueid)
-        if leg is None:
-            detail = f"{type(event).__name__} for {uniqueid[:64]}"
-            self._rejected.append(Rejected(self.pbx, RejectReason.UNKNOWN_CHANNEL, event.at, detail))
-        return leg
+    def _unknown(self, uniqueid: str, event: ev.Event) -> LegPart | None:
+        """Note that a channel was told of that is not known; returns None."""
+        detail = f"{type(event).__name__} for {uniqueid[:64]}"
+        self._rejected.append(Rejected(self.pbx, RejectReason.UNKNOWN_CHANNEL, event.at, detail))
+        return None
 
     # -- channels
 
     def _created(self, e: ev.ChannelCreated) -> None:
-        if e.uniqueid in self.legs or self._call_id(e.uniqueid) in self.calls:
+        if e.uniqueid in self.legs or f"{self.pbx}-{e.uniqueid}" in self.calls:
             return  # told twice
         leg = self.add_leg(e, e.at)
         if e.state == _RINGING_IN and leg.pair is None:
@@ -121,34 +121,31 @@ class Calls:
 
     def add_leg(self, e: ev.ChannelCreated | ev.ChannelSeen, started_at: float) -> LegPart:
         """A new channel, and the call it is until an edge joins it to another."""
-        known = self.calls.get(self._call_id(e.uniqueid))  # the first channel, which lives after all
-        call = known or CallPart(self.pbx, self._call_id(e.uniqueid), e.uniqueid, started_at)
+        uniqueid, channel = e.uniqueid, e.channel
+        call_id = f"{self.pbx}-{uniqueid}"
+        known = self.calls.get(call_id)  # the first channel, which lives after all
+        call = known or CallPart(self.pbx, call_id, uniqueid, started_at)
         call.caller_number, call.caller_name, call.dialed_number = e.caller_number, e.caller_name, e.exten
-        leg = LegPart(call, e.uniqueid, e.linkedid, e.channel, device_of(e.channel))
+        leg = LegPart(call, uniqueid, e.linkedid, channel, device_of(channel))
         leg.number = e.caller_number
-        call.service = (
-            e.exten.startswith(self.rules.service_prefixes) if self.rules.service_prefixes else False
-        )
-        outer = not e.channel.endswith(";2")  # the inner half of a Local channel is the dialplan, not a phone
+        call.service = e.exten.startswith(self.rules.service_prefixes)
+        outer = not channel.endswith(";2")  # the inner half of a Local channel is the dialplan, not a phone
         leg.agent = self.agents.agent_of(leg.device) if outer and not call.service else None
         call.direction = self._direction(leg, e.context)
         call.legs.append(leg)
-        call.live.add(e.uniqueid)
-        self.legs[e.uniqueid] = leg
-        self.calls[call.id] = call
+        call.live.add(uniqueid)
+        self.legs[uniqueid] = leg
+        self.calls[call_id] = call
         self.touch(leg)
-        if e.channel.startswith("Local/"):
+        if channel.startswith("Local/"):
             self.pair_by_name(leg)
         return leg
 
-    def _call_id(self, uniqueid: str) -> str:
-        return f"{self.pbx}-{uniqueid}"
-
     def _direction(self, leg: LegPart, context: str) -> Direction:
         if leg.device in self.rules.trunks:
-            return Direction.INBOUND
+            return _INBOUND
         inside = leg.agent is not None or context in self.rules.internal_contexts
-        return Direction.INTERNAL if inside else Direction.INBOUND
+        return _INTERNAL if inside else _INBOUND
 
     def pair_by_name(self, leg: LegPart) -> None:
         """The halves of a Local channel differ only in the last character of their names."""
@@ -171,7 +168,8 @@ class Calls:
         leg = self.legs.get(e.uniqueid)
         if leg is None:
             return
-        self.decide_stay(leg, e.queue_status, e.at, last_word=False)
+        if leg.stay is not None:
+            self.decide_stay(leg, e.queue_status, e.at, last_word=False)
         if leg.ringing and e.state == _UP:
             leg.ringing = False
             self.refresh_talks(leg, e.at)
@@ -189,7 +187,7 @@ class Calls:
             self.touch(call)
 
     def _renamed(self, e: ev.ChannelRenamed) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is not None:
             self._forget_name(leg)
             leg.channel, leg.device = e.channel, device_of(e.channel)
@@ -233,20 +231,25 @@ class Calls:
         return EndedBy.CALLER if by_origin != outbound else EndedBy.AGENT
 
     def _hung_up(self, e: ev.ChannelHungUp) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is not None:
             leg.hangup_cause = e.cause
-            leg.call.voicemail |= e.voicemail
-            leg.call.turned_away |= leg.passes == 0 and e.queue_status in TURNED_AWAY
+            if e.voicemail:
+                leg.call.voicemail = True
+            if leg.passes == 0 and e.queue_status in TURNED_AWAY:
+                leg.call.turned_away = True
             self.end_leg(leg, e.queue_status, e.at)
 
     def end_leg(self, leg: LegPart, queue_status: str, at: float) -> None:
         """A channel is gone, and with it everything open on it; the last one ends its call."""
         leg.ended_at = at
         self.touch(leg)
-        self.decide_stay(leg, queue_status, at, last_word=True)
-        self._end_attempt(leg, at)
-        self._arrive(leg.uniqueid, at)
+        if leg.stay is not None:
+            self.decide_stay(leg, queue_status, at, last_word=True)
+        if leg.attempt is not None:
+            self._end_attempt(leg, leg.attempt, at)
+        if self._moving:
+            self._arrive(leg.uniqueid, at)
         leg.moving = False
         if leg.bridge is not None:
             self._leave_bridge(leg, at)
@@ -254,13 +257,12 @@ class Calls:
         if leg.recordings:
             self._stop_recordings(leg, at)
         self._forget(leg)
-        leg.call.live.discard(leg.uniqueid)
-        self.end_if_empty(leg.call, at)
+        call = leg.call
+        call.live.discard(leg.uniqueid)
+        if not call.live:
+            self.end_if_empty(call, at)
 
-    def _end_attempt(self, leg: LegPart, at: float) -> None:
-        attempt = leg.attempt
-        if attempt is None:
-            return
+    def _end_attempt(self, leg: LegPart, attempt: AttemptPart, at: float) -> None:
         if attempt.outcome is None:
             said = attempt.verdict if leg.dial_status is None else AttemptOutcome.UNKNOWN
             attempt.outcome = leg_outcome(leg) if said is AttemptOutcome.UNKNOWN else said
@@ -283,10 +285,10 @@ class Calls:
         if call.live:
             return
         call.ended_at = at
-        origin = next((leg for leg in call.legs if leg.uniqueid == call.origin), call.legs[0])
-        call.hangup_cause = origin.hangup_cause
+        call.hangup_cause = _first_leg(call).hangup_cause
         call.disposition = disposition(call)
-        moves.settle(self, call)
+        if call.transfers:
+            moves.settle(self, call)
         if call.ended_by is None:
             call.ended_by = EndedBy.SYSTEM if call.quality is Quality.COMPLETE else EndedBy.UNKNOWN
         self.show(call)
@@ -302,7 +304,7 @@ class Calls:
             return
         call.shown = True
         self.touch(call)
-        for part in _parts_of(call):
+        for part in call.parts():
             self.touch(part)
 
     def join(self, one: CallPart, two: CallPart) -> CallPart:
@@ -310,22 +312,26 @@ class Calls:
         if one is two:
             return one
         older, younger = (one, two) if _is_older(one, two) else (two, one)
-        for part in _parts_of(younger):
+        for part in younger.parts():
             part.call = older
             self.touch(part)
         older.legs += younger.legs
-        older.stays += younger.stays
-        older.attempts += younger.attempts
-        older.talks += younger.talks
-        older.transfers += younger.transfers
-        older.recordings += younger.recordings
+        if not younger.bare():
+            older.stays += younger.stays
+            older.attempts += younger.attempts
+            older.talks += younger.talks
+            older.transfers += younger.transfers
+            older.recordings += younger.recordings
         older.voicemail |= younger.voicemail
         older.live |= younger.live
         older.attached |= younger.attached
         older.turned_away |= younger.turned_away
-        older.answered_at = _earliest(older.answered_at, younger.answered_at)
-        if Quality.GAPPED in (older.quality, younger.quality):
-            older.quality = Quality.GAPPED
+        if older.answered_at is None:
+            older.answered_at = younger.answered_at
+        elif younger.answered_at is not None:
+            older.answered_at = min(older.answered_at, younger.answered_at)
+        if younger.quality is _GAPPED:
+            older.quality = _GAPPED
         younger.merged_into = older.id
         self.calls.pop(younger.id, None)
         if younger.shown:
@@ -338,7 +344,7 @@ class Calls:
     # -- dialling
 
     def _dial_began(self, e: ev.DialBegan) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is None:
             return
         if leg.uniqueid == leg.call.origin and not leg.dialed and leg.answered_at is None:
@@ -349,7 +355,8 @@ class Calls:
         leg.number = _dialed_number(e.dialed) or leg.number
         source = self.legs.get(e.source)
         if source is not None:
-            self.decide_stay(source, e.queue_status, e.at, last_word=False, lives_on=True)
+            if source.stay is not None:
+                self.decide_stay(source, e.queue_status, e.at, last_word=False, lives_on=True)
             self.leads_on(source)
             self.leads_on(leg)
             call = self.join(source.call, leg.call)
@@ -426,13 +433,13 @@ class Calls:
     def answer_attempt(self, leg: LegPart, at: float) -> None:
         """The phone was picked up."""
         if leg.attempt is not None:
-            leg.attempt.outcome, leg.attempt.ended_at = AttemptOutcome.ANSWERED, at
+            leg.attempt.outcome, leg.attempt.ended_at = _ANSWERED, at
             self.touch(leg.attempt)
 
     # -- queues
 
     def _joined(self, e: ev.CallerJoined) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is None:
             return
         if leg.stay is not None and leg.stay.left_at is None and leg.stay.queue == e.queue:
@@ -487,7 +494,8 @@ class Calls:
         outcome = stay_outcome(stay, queue_status, last_word=last_word, lives_on=lives_on)
         if outcome is None:
             return
-        if outcome in {StayOutcome.LEFT_BY_KEY, StayOutcome.UNKNOWN} and self._connected_unseen(leg, stay):
+        unsaid = outcome is StayOutcome.LEFT_BY_KEY or outcome is StayOutcome.UNKNOWN
+        if unsaid and self._connected_unseen(leg, stay):
             return
         stay.left_at = stay.left_at or at
         stay.outcome = outcome
@@ -496,7 +504,7 @@ class Calls:
         self.touch(stay)
 
     def _member_called(self, e: ev.MemberCalled) -> None:
-        leg = self._leg(e.member_channel, e)
+        leg = self.legs.get(e.member_channel) or self._unknown(e.member_channel, e)
         if leg is None:
             return
         caller = self.legs.get(e.uniqueid)
@@ -512,7 +520,11 @@ class Calls:
 
     def _begin_members_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
         """A member rings; the phone behind a Local member may have been told of before."""
-        rung = next((a for a in leg.call.attempts if a.agent == leg.agent and a.outcome is None), None)
+        rung = None
+        for attempt in leg.call.attempts:
+            if attempt.outcome is None and attempt.agent == leg.agent:
+                rung = attempt
+                break
         if rung is None or rung.stay_id is not None or stay is None:
             self.begin_attempt(leg, stay, at)
         else:
@@ -553,25 +565,19 @@ class Calls:
     def _connected_unseen(self, leg: LegPart, stay: StayPart) -> bool:
         """Whether a member took this caller and they talked, though AgentConnect was not seen; if so, note it."""
         for rung in stay.call.attempts:
-            taken = rung.stay_id == stay.id and rung.outcome is AttemptOutcome.ANSWERED
+            taken = rung.stay_id == stay.id and rung.outcome is _ANSWERED
             if taken and any(talk.agent == rung.agent for talk in stay.call.talks):
                 self.connect(leg, stay, rung.agent or "", rung.device, rung.ended_at or stay.joined_at)
                 return True
         return False
 
     def _member_completed(self, e: ev.MemberCompleted) -> None:
-        owed = self.connected.get((e.queue, device_of_interface(e.interface)), [])
-        stay = next(
-            (s for s in owed if s.uniqueid == e.uniqueid), owed[0] if owed and not e.uniqueid else None
-        )
-        if stay is None and e.member_channel:
-            # After a transfer into a queue app_queue names the channel that was put in the caller's place.
-            stay = next((s for s in owed if s.member_channel == e.member_channel), None)
-        if stay is None:
-            return
-        owed.remove(stay)
-        stay.book_talk = e.talk_time
-        self.touch(stay)
+        owed = self.connected.get((e.queue, device_of_interface(e.interface)))
+        stay = _owing(owed, e) if owed else None
+        if owed and stay is not None:
+            owed.remove(stay)
+            stay.book_talk = e.talk_time
+            self.touch(stay)
 
     def _rang_no_answer(self, e: ev.MemberRangNoAnswer) -> None:
         leg = self.legs.get(e.member_channel)
@@ -582,10 +588,11 @@ class Calls:
     # -- bridges and talks
 
     def _bridge_entered(self, e: ev.BridgeEntered) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is None:
             return
-        self.decide_stay(leg, e.queue_status, e.at, last_word=False, lives_on=True)
+        if leg.stay is not None:
+            self.decide_stay(leg, e.queue_status, e.at, last_word=False, lives_on=True)
         leg.ringing = not e.up
         if leg.bridge is not None and leg.bridge != e.bridge:
             self._leave_bridge(leg, e.at)
@@ -617,8 +624,11 @@ class Calls:
         leg.bridge = None
         if not bridge.members:
             del self.bridges[bridge.id]
+        if not self._talk_among(todo):
+            self._end_talks(todo, at)
+            return
         while todo:  # what was one group may be several now
-            done = self.refresh_talks(todo[0], at)
+            done = set(self.refresh_talks(todo[0], at))
             todo = [other for other in todo if other not in done]
 
     def _bridge_destroyed(self, e: ev.BridgeDestroyed) -> None:
@@ -627,7 +637,7 @@ class Calls:
             self._leave_bridge(self.legs[uniqueid], e.at)
 
     def _stays_on_line(self, e: ev.StaysOnLine) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is not None:
             leg.own_line = True
 
@@ -653,44 +663,57 @@ class Calls:
 
     def group(self, start: LegPart) -> list[LegPart]:
         """Everybody connected with `start` through bridges and Local pairs."""
+        legs, bridges = self.legs, self.bridges
         seen = {start.uniqueid}
         found = [start]
         for leg in found:  # which grows meanwhile
-            for uniqueid in self._neighbours(leg):
-                other = self.legs.get(uniqueid)
-                if other is not None and uniqueid not in seen:
-                    seen.add(uniqueid)
-                    found.append(other)
+            bridge = bridges.get(leg.bridge) if leg.bridge is not None else None
+            if bridge is not None and bridge.talkable:
+                for uniqueid in bridge.members:
+                    if uniqueid not in seen and uniqueid in legs:
+                        seen.add(uniqueid)
+                        found.append(legs[uniqueid])
+            pair = leg.pair
+            if pair is not None and pair not in seen and pair in legs:
+                seen.add(pair)
+                found.append(legs[pair])
         return found
 
-    def _neighbours(self, leg: LegPart) -> Collection[str]:
-        bridge = self.bridges.get(leg.bridge) if leg.bridge else None
-        near: Collection[str] = bridge.members if bridge is not None and bridge.talkable else ()
-        return near if leg.pair is None else (*near, leg.pair)
-
     def _is_party(self, leg: LegPart) -> bool:
-        if leg.bridge is None or not self.bridges[leg.bridge].talkable:
+        if leg.bridge is None or leg.relays or leg.ringing:
             return False
-        return not leg.relays and not leg.ringing
+        return self.bridges[leg.bridge].talkable
 
     def _parties(self, leg: LegPart) -> list[LegPart]:
         return [other for other in self.group(leg) if self._is_party(other)]
 
+    def _talk_among(self, group: list[LegPart]) -> list[LegPart]:
+        """Those of a group who talk with each other: its parties, if there are two or more."""
+        parties = [leg for leg in group if self._is_party(leg)]
+        return parties if len(parties) > 1 else []
+
     def refresh_talks(self, start: LegPart, at: float) -> list[LegPart]:
         """Begin and end the talks of everybody connected with `start`; returns them."""
         group = self.group(start)
-        parties = [leg for leg in group if self._is_party(leg)]
-        talking = set() if len(parties) < 2 else {leg.uniqueid for leg in parties}  # noqa: PLR2004 - two make a talk
-        for leg in parties if talking else ():
+        parties = self._talk_among(group)
+        if not parties:
+            self._end_talks(group, at)
+            return group
+        for leg in parties:
             if not leg.own_line:
                 self.answer(leg.call, at)
-        for leg in group:
-            if leg.uniqueid in talking and leg.talk is None and (leg.dialed or leg.agent is not None):
+        for leg in parties:
+            if leg.talk is None and (leg.dialed or leg.agent is not None):
                 self._begin_talk(leg, parties, at)
                 moves.reached(self, parties)
-            elif leg.talk is not None and leg.uniqueid not in talking and not leg.moving:
-                self._end_talk(leg, at)
+        self._end_talks([leg for leg in group if not self._is_party(leg)], at)
         return group
+
+    def _end_talks(self, group: list[LegPart], at: float) -> None:
+        """None of these talks with anybody any more, but who is only being moved."""
+        for leg in group:
+            if leg.talk is not None and not leg.moving:
+                self._end_talk(leg, at)
 
     def _end_talk(self, leg: LegPart, at: float) -> None:
         if leg.talk is not None:
@@ -704,9 +727,10 @@ class Calls:
         if leg.own_line:
             call = next((party.call for party in parties if party is not leg), call)
         talk = TalkPart(leg, at, call)
-        stay = next((s for s in reversed(call.stays) if s.outcome is StayOutcome.ANSWERED), None)
-        if stay is not None and stay.agent == leg.agent:
-            talk.queue = stay.queue
+        for stay in reversed(call.stays):
+            if stay.outcome is StayOutcome.ANSWERED:  # the last one who took the caller
+                talk.queue = stay.queue if stay.agent == leg.agent else None
+                break
         leg.talk = talk
         call.talks.append(talk)
         self.touch(talk)
@@ -735,7 +759,7 @@ class Calls:
     # -- recordings
 
     def _recording_began(self, e: ev.RecordingBegan) -> None:
-        leg = self._leg(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
         if leg is None or any(r.started_at == e.at and r.file == e.file for r in leg.call.recordings):
             return  # told twice
         leg.recordings_made += 1
@@ -761,7 +785,7 @@ class Calls:
             self.touch(recording)
         leg.recordings.clear()
 
-    _TABLE: ClassVar[dict[type, Callable[["Calls", Any], None]]] = {
+    TABLE: ClassVar[dict[type, Callable[["Calls", Any], None]]] = {
         ev.ChannelCreated: _created,
         ev.ChannelStateChanged: _state_changed,
         ev.CallerChanged: _caller_changed,
@@ -800,15 +824,29 @@ def _is_older(one: CallPart, two: CallPart) -> bool:
     return (age_of(one.origin), one.id) < (age_of(two.origin), two.id)
 
 
-def _parts_of(call: CallPart) -> list[PartOfCall]:
-    parts: list[PartOfCall] = [*call.legs, *call.stays, *call.attempts, *call.talks]
-    return [*parts, *call.transfers, *call.recordings]
+def _owing(stays: list[StayPart], e: ev.MemberCompleted) -> StayPart | None:
+    """The one of these that an AgentComplete is about."""
+    if not e.uniqueid:
+        return stays[0]
+    for stay in stays:
+        if stay.uniqueid == e.uniqueid:
+            return stay
+    for stay in stays:
+        # After a transfer into a queue app_queue names the channel that was put in the caller's place.
+        if e.member_channel and stay.member_channel == e.member_channel:
+            return stay
+    return None
 
 
-def _earliest(one: float | None, two: float | None) -> float | None:
-    return min((value for value in (one, two) if value is not None), default=None)
+def _first_leg(call: CallPart) -> LegPart:
+    """The leg of the channel that the call began with; of a call found later, its first that is known."""
+    for leg in call.legs:
+        if leg.uniqueid == call.origin:
+            return leg
+    return call.legs[0]
 
 
+@lru_cache(_REMEMBERED)
 def _dialed_number(dial_string: str) -> str:
     """The number in a DialString: `13900000001@trunk-a` → `13900000001`, `PJSIP/1001` → `1001`."""
     return dial_string.split("@", 1)[0].rsplit("/", 1)[-1]

@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     commands: Sequence[Command]
 
 
+_OF_CALLS = Calls.TABLE
 NOTHING = Outcome((), ())  # what most events lead to
 
 
@@ -78,14 +79,15 @@ class Core:
 
     def step(self, event: ev.Event) -> Outcome:
         """Take one event, in order of arrival."""
-        agents, at = self.agents, event.at
-        rare = self._RARE.get(type(event))
-        facts: Sequence[Fact]
-        if rare is not None:
-            facts = rare(self, event)
+        calls, agents, at = self.calls, self.agents, event.at
+        handler = _OF_CALLS.get(type(event))
+        facts: Sequence[Fact] = ()
+        if handler is None:
+            facts = self._other(event)
         else:
-            facts = self.calls.step(event)
-            agents.step(event)
+            handler(calls, event)
+            if calls.changed():
+                facts = calls.collect()
         if facts:
             agents.take(facts)
         self._last_at = at
@@ -93,6 +95,14 @@ class Core:
             return Outcome(facts, ()) if facts else NOTHING
         agent_facts, commands = agents.settle(at)
         return Outcome([*facts, *agent_facts], commands)
+
+    def _other(self, event: ev.Event) -> Sequence[Fact]:
+        """Take an event that is not about calls alone."""
+        rare = self._RARE.get(type(event))
+        if rare is not None:
+            return rare(self, event)
+        self.agents.step(event)
+        return ()
 
     def _clock_stepped(self, event: ev.ClockStepped) -> list[Fact]:
         redate(self.calls, event.by)

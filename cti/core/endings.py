@@ -126,7 +126,7 @@ def leg_outcome(leg: LegPart) -> AttemptOutcome:
     idle_local = (
         leg.channel.startswith("Local/") and not leg.relays
     )  # its cause is the dialplan's, nobody's phone
-    if status in {AttemptOutcome.ANSWERED, AttemptOutcome.CANCELLED} or idle_local:
+    if status is AttemptOutcome.ANSWERED or status is AttemptOutcome.CANCELLED or idle_local:
         return status
     return _OUTCOME_BY_CAUSE.get(leg.hangup_cause, status)
 
