@@ -6,6 +6,7 @@ faults) is not read: the core was given it, and says what of it is still true.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 from typing import Any, TypeVar
@@ -88,12 +89,13 @@ def _give(live: Live, spans: Collection[StateSpan]) -> None:
 
 
 async def _pages(fetch: Fetch[T]) -> AsyncIterator[tuple[T, ...]]:
-    """Follow a listing to its end; events have their turn after each page."""
+    """Follow a listing to its end; after each page events have as much time as it took."""
     cursor: str | None = None
     while True:
+        began = time.monotonic()
         page = await _patiently(partial(fetch, cursor))
         yield page.items
-        await asyncio.sleep(0)
+        await asyncio.sleep(time.monotonic() - began)
         cursor = page.next
         if cursor is None:
             return

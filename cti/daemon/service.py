@@ -118,6 +118,7 @@ class Room:
         )
         self.trunks = TrunkWatch(self.pbx, settings.pbx[name].trunks)
         self.progress = Progress(self.inbox)
+        self.resynced = asyncio.Event()  # the PBX's state was taken in, once at least
         self.pumping: asyncio.Task[None] | None = None
         self._unpublished = 0  # cycles in a row
         self._stepped_at = float("-inf")  # time.monotonic()
@@ -129,6 +130,7 @@ class Room:
     def _heard(self, event: Event) -> None:
         match event:
             case Resynced():
+                self.resynced.set()
                 self.publisher.wake()
                 self.marks.wake()
                 self.trunks.wake()
@@ -455,7 +457,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_IN_STEP_LATE):
                 for room in self.rooms.values():
-                    await room.pbx.up()
+                    await room.resynced.wait()
         try:
             await self.store.writer.committed()
             read = await recall(self.live, self.store.queries, self.rooms, time.time())
