@@ -89,13 +89,13 @@ def _give(live: Live, spans: Collection[StateSpan]) -> None:
 
 
 async def _pages(fetch: Fetch[T]) -> AsyncIterator[tuple[T, ...]]:
-    """Follow a listing to its end; after each page events have as much time as it took."""
+    """Follow a listing to its end; after each page others have as much of the processor as it took."""
     cursor: str | None = None
     while True:
-        began = time.monotonic()
+        began = time.thread_time()
         page = await _patiently(partial(fetch, cursor))
         yield page.items
-        await asyncio.sleep(time.monotonic() - began)
+        await asyncio.sleep(time.thread_time() - began)
         cursor = page.next
         if cursor is None:
             return
