@@ -736,6 +736,11 @@ class Calls:
         self.touch(talk)
         self.answer(call, at)
         call.ended_by = None
+        rung = leg.attempt
+        if rung is not None and rung.outcome is None and leg.dial_status is None:
+            # Taken by a program from the dial that rang it (AMI Bridge): no DialEnd will tell of the answer.
+            leg.answered_at = leg.answered_at or at
+            self.answer_attempt(leg, at)
 
     def answer(self, call: CallPart, at: float) -> None:
         """A human or queue member took the call; the first one counts."""

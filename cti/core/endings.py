@@ -77,14 +77,16 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
 
     QueueCallerAbandon comes for timeouts, emptied queues and withdrawals too: those set QUEUESTATUS, which a caller
     who hung up does not. A QUEUESTATUS that an earlier queue left behind says nothing by itself. Leaving without
-    any of it is an exit by key. `last_word` is true when nothing more will be heard of this pass (the channel hung
-    up, or joined the next queue), `lives_on` when the caller was seen to do something else after it: an abandon
-    without any reason then means that somebody took the caller out of the queue.
+    any of it is an exit by key, or a member who picked up in the instant in which the caller hung up: app_queue then
+    leaves, connects and completes as ever, so without an abandon a hangup decides nothing before the end.
+    `last_word` is true when nothing more will be heard of this pass (the channel hung up, or joined the next queue),
+    `lives_on` when the caller was seen to do something else after it: an abandon without any reason then means that
+    somebody took the caller out of the queue.
     """
     by_status = STAY_BY_QUEUE_STATUS.get(queue_status)
     if by_status is not None and queue_status != stay.status_before:
         return by_status
-    if stay.caller_gone:
+    if stay.caller_gone and (stay.abandon_sent or last_word):
         return StayOutcome.ABANDONED
     seen = stay.left_at is None or stay.left_at > stay.unseen_until + _JUST
     if by_status is not None and stay.abandon_sent:

@@ -306,7 +306,8 @@ class _Teller:
             for n, row in enumerate(rows):
                 if row.event != "APP_START" or row.app not in _DIALLING:
                     continue
-                end = next((r for r in rows[n + 1 :] if r.event in {"APP_END", "CHAN_END"}), rows[-1])
+                over = (r for r in rows[n + 1 :] if r.event in {"APP_END", "CHAN_END"})
+                end = next(over, self.rows[-1])  # it runs on, however little its channel does meanwhile
                 app = _App(
                     row.uniqueid,
                     row.app,

@@ -491,6 +491,25 @@ def test_a_lost_agentconnect_does_not_lose_the_answer(pbx: Dialogue) -> None:
     assert pbx.talk("1.2").queue == "q1"
 
 
+def test_a_member_who_picks_up_as_the_caller_hangs_up_answered(pbx: Dialogue) -> None:
+    """B4: app_queue connects them all the same, and says so in its book; there was no QueueCallerAbandon."""
+    pbx.member("11", "PJSIP/11", "q1")
+    s.comes_in(pbx, "1", "q1")
+    pbx.ring("q1", "1.1", "1.2", "11", "PJSIP/11")
+    pbx.wait(3)
+    pbx.dial_end("1.1", "1.2", "ANSWER")
+    pbx.asks_hangup("1.1")
+    pbx.leave_queue("q1", "1.1")
+    pbx.connect("q1", "1.1", "1.2", "11", "PJSIP/11", hold=3.0)
+    pbx.enter("b", "1.2", "1.1")
+    pbx.hangup("1.2")
+    pbx.hangup("1.1")
+    pbx.complete("q1", "1.1", "11", "PJSIP/11", talk=0.0)
+    stay = pbx.stay("1.1")
+    assert (stay.outcome, stay.agent, stay.book_talk) == (StayOutcome.ANSWERED, "11", 0.0)
+    assert pbx.call("1.1").disposition is Disposition.ANSWERED
+
+
 def test_unknown_channels_are_counted_not_raised(pbx: Dialogue) -> None:
     """A1: an event about a channel nobody introduced becomes a reason, and nothing else."""
     pbx.hangup("9.9")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
-from cti.core.facts import Attempt, Call, EndedBy, QueueStay, Transfer
+from cti.core.facts import Attempt, Call, EndedBy, Leg, QueueStay, Transfer
 from cti.core.retell import retell
 from tests.core.dialogue import seen_member
 from tests.scenarios.fixtures import run_of
@@ -42,6 +42,17 @@ def test_a_phone_that_a_program_rang_may_answer_before_asterisk_notes_its_applic
     one, two = told(name, cel, log), told(name, hurried, log)
     assert one.all(Attempt)
     assert one.all(Attempt) == two.all(Attempt)
+
+
+def test_a_queue_whose_caller_has_no_further_row_yet_rings_its_members() -> None:
+    """The books read while a caller waits: a busy phone that is over belongs to the call that goes on."""
+    name = "queue_member_busy"
+    cel, log = books(name)
+    refused = next(n for n, row in enumerate(cel) if row.event == "HANGUP")
+    session = told(name, cel[: refused + 2], log[:1])
+    [call] = [call for call in session.all(Call) if call.merged_into is None]
+    assert call.ended_at is None
+    assert {leg.call_id for leg in session.all(Leg)} == {call.id}
 
 
 def test_a_transfer_whose_target_asterisk_does_not_name() -> None:

@@ -2,7 +2,7 @@
 
 from cti.core import events as ev
 from cti.core.core import Core
-from cti.core.facts import Call, Disposition, EndedBy, Talk
+from cti.core.facts import Attempt, AttemptOutcome, Call, Disposition, EndedBy, Talk
 from tests.core.dialogue import remember, seen_member
 from tests.core.shadow import Shadow
 from tests.scenarios.judge import PBX, RULES, Session, play
@@ -76,6 +76,25 @@ def test_a_conference_that_was_found_is_one_that_people_talk_in() -> None:
     assert [(talk.started_at, talk.ended_at) for talk in session.all(Talk) if talk.agent == "2002"] == [
         (105.5, 106.5)
     ]
+
+
+def test_a_phone_taken_from_the_dial_that_rang_it_answered() -> None:
+    """B1: a program bridges a phone in the instant in which it is picked up (AMI Bridge): no DialEnd tells of the answer."""
+    session = Session()
+    told: list[ev.Event] = [
+        seen_member(99.0, "2001", "PJSIP/1001", "shift"),
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000002", "750"),
+        created(100.1, LINE, "PJSIP/1001-00000001", "s", state=0),
+        ev.DialBegan(100.2, "", LINE, "1001", ""),
+        ev.BridgeEntered(101.0, "b1", CUSTOMER, "", "basic", "simple_bridge", ""),
+        ev.ChannelStateChanged(101.1, LINE, 6, ""),
+        ev.BridgeEntered(101.5, "b1", LINE, "", "basic", "simple_bridge", ""),
+        ev.ChannelHungUp(103.0, CUSTOMER, 16, ""),
+        ev.ChannelHungUp(103.1, LINE, 16, ""),
+    ]
+    play(Core(PBX, RULES), told, session)
+    [attempt] = session.all(Attempt)
+    assert (attempt.agent, attempt.outcome, attempt.ended_at) == ("2001", AttemptOutcome.ANSWERED, 101.5)
 
 
 def _enters(at: float, uniqueid: str) -> ev.BridgeEntered:
