@@ -267,7 +267,7 @@ class Calls:
             said = attempt.verdict if leg.dial_status is None else AttemptOutcome.UNKNOWN
             attempt.outcome = leg_outcome(leg) if said is AttemptOutcome.UNKNOWN else said
             attempt.ended_at = attempt.over_at or at
-        self.touch(attempt)
+            self.touch(attempt)
 
     def _forget(self, leg: LegPart) -> None:
         del self.legs[leg.uniqueid]
@@ -326,19 +326,16 @@ class Calls:
         older.live |= younger.live
         older.attached |= younger.attached
         older.turned_away |= younger.turned_away
-        if older.answered_at is None:
-            older.answered_at = younger.answered_at
-        elif younger.answered_at is not None:
-            older.answered_at = min(older.answered_at, younger.answered_at)
-        if younger.quality is _GAPPED:
+        if younger.answered_at is not None:
+            self.answer(older, younger.answered_at)
+        if younger.quality is _GAPPED and older.quality is not _GAPPED:
             older.quality = _GAPPED
+            self.touch(older)
         younger.merged_into = older.id
         self.calls.pop(younger.id, None)
         if younger.shown:
             self.touch(younger)
             self.show(older)
-        elif older.shown:
-            self.touch(older)
         return older
 
     # -- dialling
