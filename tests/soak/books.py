@@ -21,6 +21,7 @@ _CDR = (
     "src", "dst", "clid", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "account", "userfield",
 )  # fmt: skip
 _ALONE = frozenset({"ConfBridge", "AgentLogin"})  # whoever runs these shares a bridge and no call
+_AT_ONCE = 0.1  # s
 _SAID = (
     "channel2_uniqueid",
     "transferee_channel_uniqueid",
@@ -57,6 +58,9 @@ class Told:
     bridged: dict[
         str, float
     ]  # seconds in company, by uniqueid; not of those whose company was a Local channel
+    recall_of: str = (
+        ""  # it is a dropped recall (see `_dropped_recall`): uniqueid of who had handed the caller on
+    )
 
     @property
     def first(self) -> str:
@@ -161,7 +165,7 @@ class _Births:
             other = self._halves.setdefault(name[:-2], row["uniqueid"])
             born_in = [row["linkedid"]] if name.endswith(";1") and row["uniqueid"] in self._dialled else []
             return [one for one in (other, *born_in) if one]
-        device = name.rpartition("-")[0]
+        device = _device(name)
         ringing = [own for own, data in self._rings.items() if device in data.replace("@", "&").split("&")]
         return ringing[:1] or [row["linkedid"]]
 
@@ -223,7 +227,7 @@ class _Company:
 
 
 def _told(
-    born: Mapping[str, Row], cel: Iterable[Row], cdr: Iterable[Row], ties: _Sets, company: _Company
+    born: Mapping[str, Row], cel: Sequence[Row], cdr: Iterable[Row], ties: _Sets, company: _Company
 ) -> list[Told]:
     found: dict[str, Told] = {}
     for own, row in born.items():
@@ -232,14 +236,42 @@ def _told(
         told.channels[own] = row["channel"]
         if own not in company.indirect:
             told.bridged[own] = company.seconds.get(own, 0.0)
-    ends = {row["uniqueid"]: float(row["at"]) for row in cel if row["event"] == "HANGUP"}
+    ends = {row["uniqueid"]: row for row in cel if row["event"] == "HANGUP"}
+    movers = [row for row in cel if row["event"] == "ATTENDEDTRANSFER"]
     for told in found.values():
         if all(own in ends for own in told.channels):
-            told.ended = max(ends[own] for own in told.channels)
+            told.ended = max(float(ends[own]["at"]) for own in told.channels)
     for row in cdr:
         if row["uniqueid"] in born:
             found[ties.of(row["uniqueid"])].cdr.append(row)
+    for told in found.values():
+        told.recall_of = _dropped_recall(told, ends, movers)
     return list(found.values())
+
+
+def _dropped_recall(told: Told, ends: Mapping[str, Row], movers: Iterable[Row]) -> str:
+    """Who had handed the caller on, if this is nothing but Asterisk's attempt to ring them back, dropped at once.
+
+    It is one channel that Asterisk rang for itself (AppDial2) and hung up without a cause, a source or an answer, in
+    the CDR not at all; and the channel that had handed the caller on, which a transfer keeps to its end, goes with it.
+    """
+    own, *others = told.channels
+    end = ends.get(own)
+    if end is None or others or told.cdr or (end["app"], end["linkedid"]) != ("AppDial2", own):
+        return ""
+    said, at = _extra(end), float(end["at"])
+    if said.get("hangupcause") or said.get("hangupsource") or at - told.began > _AT_ONCE:
+        return ""
+    device = _device(end["channel"])
+    for row in movers:
+        gone = ends.get(row["uniqueid"])
+        if gone is not None and _device(row["channel"]) == device and abs(float(gone["at"]) - at) < _AT_ONCE:
+            return row["uniqueid"]
+    return ""
+
+
+def _device(channel: str) -> str:
+    return channel.rpartition("-")[0]
 
 
 _EXITS = {

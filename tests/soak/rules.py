@@ -18,7 +18,6 @@ class Rule:
 
 
 _UNSEEN = frozenset({Quality.GAPPED, Quality.FROM_BOOKS})
-_BRIEFLY = 0.1  # s
 _MASQUERADE, _PASS = "masquerade_into_queue", frozenset({"not_in_records", "not_in_book"})
 
 # What is compared, as the fields of the list of untold things name it.
@@ -35,10 +34,6 @@ def _untold(one: Difference) -> bool:
     _, fields = UNTOLD.get(one.play, ("", set[str]()))
     about = _FIELDS.get(one.kind, "")
     return bool(about) and one.quality in _UNSEEN and any(_within(field, about) for field in fields)
-
-
-def _recall(one: Difference) -> bool:
-    return one.kind == "call_without_cdr" and one.seconds is not None and one.seconds < _BRIEFLY
 
 
 def _within(field: str, about: str) -> bool:
@@ -69,9 +64,12 @@ SOAK_RULES: Mapping[str, Rule] = {
         lambda one: one.kind == "plan_recordings" and one.quality in _UNSEEN,
     ),
     "recall_dropped": Rule(
-        "The recall of a half-finished transfer is a channel of its own. When the caller is gone in that instant Asterisk "
-        "drops it before it rings: CEL has it, for some milliseconds, and the CDR does not. It is a call of its own on record, beside the one that was to come back.",
-        lambda one: _recall(one) or (one.kind == "count" and one.play == "half_finished_and_recalled"),
+        "Of a half-finished transfer that nobody takes, Asterisk gives up the target's phone (atxfernoanswertimeout) and rings "
+        "the one who handed the caller on. If the target's channel leaves the bridge before Asterisk has let go of it, that "
+        "counts as the failure of the recall: the recall is hung up within milliseconds, before it rang, and the caller with "
+        "it. It is a channel of its own, in CEL (AppDial2, cause 0, gone together with the channel that handed the caller "
+        "on) and not in the CDR, and is a call of its own on record, beside the one that nobody came back to.",
+        lambda one: one.recall and one.kind in {"count", "call_without_cdr"},
     ),
 }
 """Name to rule; they are tried in this order."""

@@ -9,7 +9,7 @@ What differs is explained by a rule (`tests.soak.rules`), or is an error.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ INSTANT = 0.5  # s by which AMI and CEL may differ about an instant that was see
 SECONDS = 1.0  # s of queue_log
 BUSY = 10.0  # s by which a talk may be longer than planned on a busy machine; the books are exact
 _WITHOUT_LINE = frozenset({"join_empty", "full"})
+_AFTER_RECALL = frozenset({"ended_by", "attempts", "talks", "transfers"})  # what a recall would have led to
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Difference:
     quality: str = ""  # of the record
     cut: bool = False  # the PBX died in it
     lines: tuple[str, ...] = ()
-    seconds: float | None = None  # from its first channel to its last, in the books
+    recall: bool = (
+        False  # it is that Asterisk dropped a recall at once (`tests.soak.books`), and nothing else
+    )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.call} [{self.play} {self.quality}]: {self.what}"
@@ -119,7 +122,13 @@ class _Judge:
         for one in self._played:
             if not one.trouble and not one.hung_up:
                 self.compared += 1
-                yield from against_plan(self._records, Run.of(one.play, one.summary))
+                run = Run.of(one.play, one.summary)
+                yield from against_plan(self._records, run, self._dropped_recalls(run))
+
+    def _dropped_recalls(self, run: Run) -> set[str]:
+        """Ids of the records of recalls that Asterisk dropped, of those whom this play's people had handed on."""
+        dropped = (told for told in self._ledger.calls if told.recall_of in run.channels)
+        return {self._records.of_channel.get(told.first, "") for told in dropped}
 
     def of_product(self, reconciled: Mapping[str, Any]) -> Iterator[Difference]:
         """What the product itself finds."""
@@ -136,7 +145,7 @@ class _Judge:
                     call.quality.value if call is not None else "",
                     told is not None and told.ended is None,
                     tuple(one["lines"]),
-                    told.ended - told.began if told is not None and told.ended is not None else None,
+                    told is not None and told.recall_of != "",
                 )
 
     def _of(self, told: Told, kind: str, what: str, call: Call | None = None) -> Difference:
@@ -234,30 +243,41 @@ class _Judge:
                 yield differ("book_talk", stay.book_talk, book.talk)
 
 
-def against_plan(on_record: Records, run: Run) -> Iterator[Difference]:
-    """In what the records of a play differ from those that its scenario declares."""
+def against_plan(on_record: Records, run: Run, recalls: Collection[str] = ()) -> Iterator[Difference]:
+    """In what the records of a play differ from those that its scenario declares.
+
+    Of `recalls` (ids of records) Asterisk dropped the ringing back: then nobody talked any more.
+    """
     ids = {on_record.of_channel[one] for one in run.channels if one in on_record.of_channel}
     calls = sorted(
         (on_record.calls[one] for one in ids & on_record.calls.keys()), key=lambda call: call.started_at
     )
     if any(call.disposition is None or call.ended_by is None for call in calls):
         return  # no end is a difference of its own
+    wanted, others = run.scenario.records, [call for call in calls if call.id not in recalls]
+    dropped = len(others) < len(calls)
+    if dropped or len(calls) != len(wanted):
+        there = [(str(call.direction), str(call.disposition)) for call in calls]
+        one = _said(run, "count", f"{len(wanted)} call(s) wanted, {len(calls)} there: {there}", calls)
+        yield replace(one, recall=dropped and len(others) == len(wanted))
+        if len(others) != len(wanted):
+            return
+    for is_, must, call in zip(_records(on_record, others, run), wanted, others, strict=True):
+        close, held = CLOSE + run.late + BUSY, _without_hold(must)
+        names = [line.split(maxsplit=1)[0] for line in _differ(is_, held, close)]
+        for line in _differ(is_, must, close):
+            name = line.split(maxsplit=1)[0]
+            if not (dropped and name in _AFTER_RECALL):
+                kind = "hold" if name == "talks" and name not in names else name
+                yield _said(run, f"plan_{kind}", line, [call])
+
+
+def _records(on_record: Records, calls: Sequence[Call], run: Run) -> list[Record]:
     session = Session()
     for call in calls:
         for fact in (call, *on_record.parts.get(call.id, ())):
             session.latest[fact.key] = fact
-    found, wanted = records(session, run), run.scenario.records
-    if len(found) != len(wanted):
-        there = [(record.direction, record.disposition) for record in found]
-        yield _said(run, "count", f"{len(wanted)} call(s) wanted, {len(found)} there: {there}", calls)
-        return
-    for is_, must, call in zip(found, wanted, calls, strict=True):
-        close, held = CLOSE + run.late + BUSY, _without_hold(must)
-        others = [line.split(maxsplit=1)[0] for line in _differ(is_, held, close)]
-        for line in _differ(is_, must, close):
-            name = line.split(maxsplit=1)[0]
-            kind = "hold" if name == "talks" and name not in others else name
-            yield _said(run, f"plan_{kind}", line, [call])
+    return records(session, run)
 
 
 def _said(run: Run, kind: str, what: str, calls: Sequence[Call]) -> Difference:
