@@ -20,6 +20,7 @@ _RESULT_BY_ATTEMPT: dict[AttemptOutcome, str] = {
     AttemptOutcome.REJECTED: "rejected",
     AttemptOutcome.UNREACHABLE: "failed",
 }
+_AHEAD = 0.05  # s by which what a transfer leads to may begin before the transfer is told
 _STILL_OPEN = frozenset({"Dial", "Queue"})  # applications in which a consultation has not reached anybody yet
 
 
@@ -140,10 +141,11 @@ def settle(calls: "Calls", call: CallPart) -> None:
 
 
 def _ending(call: CallPart, part: TransferPart) -> str:
-    stays = [stay for stay in call.stays if stay.joined_at >= part.at]
+    since = part.at - _AHEAD
+    stays = [stay for stay in call.stays if stay.joined_at >= since]
     if stays:
         return "abandoned" if stays[-1].outcome is StayOutcome.ABANDONED else "no_answer"
-    rung = [leg for leg in call.legs if leg.dialed and leg.started_at >= part.at and not leg.relays]
+    rung = [leg for leg in call.legs if leg.dialed and leg.started_at >= since and not leg.relays]
     if rung:
         result = _RESULT_BY_ATTEMPT.get(leg_outcome(rung[-1]))
         if result is not None:

@@ -13,6 +13,9 @@ from cti.core.passes import QueuePass
 
 _EARLY = 0.5  # s by which queue_log's second may be late
 _SECOND = 0.999999
+_BEHIND = (
+    0.05  # s by which the clock of queue_log's second (time(), a tick of the kernel) may be behind CEL's
+)
 _APART = 1e-6  # s: two runs that touch share an instant
 
 
@@ -54,7 +57,7 @@ def _begins(one: QueuePass, rows: Sequence[CelRow], after: float) -> list[float]
         if row.event == "APP_START"
         and row.app == "Queue"
         and row.appdata.split(",", 1)[0] == one.queue
-        and max(one.entered_at - _EARLY, after) <= row.at < one.entered_at + 1
+        and max(one.entered_at - _EARLY, after) <= row.at < one.entered_at + 1 + _BEHIND
     ]
 
 
@@ -69,7 +72,7 @@ def _refine(
     begins = _begins(one, rows, before.left_at or 0.0 if before is not None else 0.0)
     earliest = max(rows[0].at, before.left_at if before is not None and before.left_at is not None else 0.0)
     joined_at = max(begins[0] if begins else earliest, one.entered_at)
-    joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 else one.entered_at
+    joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 + _BEHIND else one.entered_at
     over = rows[-1].at  # whole seconds must not outlast the channel
     joined_at = min(joined_at, over - 2 * _APART)
     answer = next((row for row in channels.get(one.member_channel, ()) if row.event == "ANSWER"), None)
@@ -92,7 +95,7 @@ def _left_at(one: QueuePass, rows: Sequence[CelRow], joined_at: float, answer: C
         for row in rows
         if row.event == "APP_END"
         and row.app == "Queue"
-        and max(second - _EARLY, joined_at + _APART) <= row.at < second + 1
+        and max(second - _EARLY, joined_at + _APART) <= row.at < second + 1 + _BEHIND
     ]
     if ends:
         return max(joined_at, ends[0])

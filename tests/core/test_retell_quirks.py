@@ -6,7 +6,7 @@ from dataclasses import replace
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
-from cti.core.facts import Attempt, Call, EndedBy, Leg, QueueStay, Transfer
+from cti.core.facts import Attempt, AttemptOutcome, Call, EndedBy, Leg, QueueStay, Transfer
 from cti.core.retell import retell
 from tests.core.dialogue import seen_member
 from tests.scenarios.fixtures import run_of
@@ -78,6 +78,34 @@ def test_names_of_channels_come_again_after_a_restart() -> None:
     later = _later(1000.0)
     session = told(name, [*cel, *(later(row) for row in cel)], log)
     assert [call.ended_by for call in session.all(Call)] == [EndedBy.CALLER] * 2
+
+
+def test_what_a_transfer_leads_to_may_be_noted_before_it() -> None:
+    """The phone that a blind transfer rings may be in CEL a moment before the transfer is."""
+    name = "blind_and_not_answered"
+    cel, log = books(name)
+    n = next(n for n, row in enumerate(cel) if row.event == "BLINDTRANSFER")
+    rung = next(m for m, row in enumerate(cel) if row.event == "CHAN_START" and m > n)
+    ahead = [row for row in cel[n : rung + 1] if row.uniqueid != cel[n].uniqueid]
+    behind = [row for row in cel[n : rung + 1] if row.uniqueid == cel[n].uniqueid]
+    early = [replace(row, at=cel[n].at - 0.0003) for row in ahead]
+    others = [*cel[:n], *early, *behind, *cel[rung + 1 :]]
+    assert [one.result for one in told(name, others, log).all(Transfer)] == ["no_answer"]
+
+
+def test_a_second_of_queue_log_that_is_behind() -> None:
+    """queue_log takes its second from a clock that ticks: just after a full second it may still have the one before."""
+    name = "queue_local_member_abandoned"
+    cel, log = books(name)
+    over = next(row.at for row in cel if row.event == "APP_END" and row.app == "Queue")
+    later = _later(1.004 - over % 1)
+    log = [
+        replace(row, callid=f"9{row.callid}", at=float(int(over)))
+        for row in log
+        if row.callid == cel[0].uniqueid
+    ]
+    [attempt] = told(name, [later(row) for row in cel], log).all(Attempt)
+    assert attempt.outcome is AttemptOutcome.CANCELLED
 
 
 def _later(seconds: float) -> Callable[[CelRow], CelRow]:

@@ -7,6 +7,7 @@ conference, an agent's own line, a parking lot). CDR and queue_log then say what
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +137,7 @@ def _calls(cel: Sequence[Row], cdr: Sequence[Row], starts: Iterable[float]) -> l
                 extra = _extra(row)
                 ties.tie(own, *(extra[name] for name in _SAID if extra.get(name) in born))
             case "BRIDGE_ENTER":
+                births.app(row)
                 ties.tie(own, *company.enter(row))
             case "BRIDGE_EXIT" | "CHAN_END":
                 company.leave(row)
@@ -151,6 +153,11 @@ class _Births:
 
     def __init__(self, cel: Iterable[Row]) -> None:
         self._dialled = {row["uniqueid"] for row in cel if row["app"].startswith(("AppDial", "AppQueue"))}
+        rows = Counter(row["uniqueid"] for row in cel)
+        self._cut = {
+            own for own, count in rows.items() if count == 1
+        }  # the PBX died before it said more of them
+        self._calling: set[str] = set()  # these run Dial or Queue, and have nobody yet
         self._halves: dict[str, str] = {}
         self._rings: dict[str, str] = {}  # uniqueid of an inner half of a Local channel to what it dials
 
@@ -158,18 +165,27 @@ class _Births:
         """The PBX began anew: nothing runs, and names come again."""
         self._halves.clear()
         self._rings.clear()
+        self._calling.clear()
 
     def parents(self, row: Row) -> list[str]:
         name = row["channel"]
         if name.startswith("Local/"):
             other = self._halves.setdefault(name[:-2], row["uniqueid"])
-            born_in = [row["linkedid"]] if name.endswith(";1") and row["uniqueid"] in self._dialled else []
+            own, above = row["uniqueid"], row["linkedid"]
+            dialled = own in self._dialled or (own in self._cut and above in self._calling)
+            born_in = [above] if name.endswith(";1") and dialled else []
             return [one for one in (other, *born_in) if one]
         device = _device(name)
         ringing = [own for own, data in self._rings.items() if device in data.replace("@", "&").split("&")]
         return ringing[:1] or [row["linkedid"]]
 
     def app(self, row: Row) -> None:
+        """An application begins or ends, or its caller is connected."""
+        self._calling.discard(row["uniqueid"])
+        if row["event"] == "APP_START" and row["app"] in {"Dial", "Queue"}:
+            self._calling.add(row["uniqueid"])
+        if row["event"] == "BRIDGE_ENTER":
+            return
         if row["event"] == "APP_END":
             self._rings.pop(row["uniqueid"], None)
         elif row["app"] == "Dial" and row["channel"].endswith(";2"):

@@ -20,6 +20,8 @@ class Rule:
 _UNSEEN = frozenset({Quality.GAPPED, Quality.FROM_BOOKS})
 _MASQUERADE, _PASS = "masquerade_into_queue", frozenset({"not_in_records", "not_in_book"})
 
+_ENDS = frozenset({"COMPLETEAGENT", "COMPLETECALLER", "BLINDTRANSFER", "ATTENDEDTRANSFER"})
+
 # What is compared, as the fields of the list of untold things name it.
 _FIELDS: Mapping[str, str] = {
     "talk": "talk", "plan_talks": "talk", "plan_transfers": "transfer", "plan_attempts": "attempt",
@@ -34,6 +36,11 @@ def _untold(one: Difference) -> bool:
     _, fields = UNTOLD.get(one.play, ("", set[str]()))
     about = _FIELDS.get(one.kind, "")
     return bool(about) and one.quality in _UNSEEN and any(_within(field, about) for field in fields)
+
+
+def _open(one: Difference) -> bool:
+    """Whether the book has no end of this pass."""
+    return bool(one.lines) and not any(line.split("|")[4] in _ENDS for line in one.lines)
 
 
 def _within(field: str, about: str) -> bool:
@@ -80,6 +87,8 @@ def explain(one: Difference) -> str:
     play = loaded().get(one.play)
     if play is not None and one.kind in play.explained:
         return play.explained[one.kind]
+    if play is not None and _MASQUERADE in play.explained.values() and one.kind == "book_talk" and _open(one):
+        return _MASQUERADE  # the first queue's ATTENDEDTRANSFER stands under another uniqueid
     if play is not None and _MASQUERADE in play.explained.values() and one.kind in _PASS:
         return _MASQUERADE  # a restart of the PBX ends the half of the pass that the book left open
     return next((name for name, rule in SOAK_RULES.items() if rule.holds(one)), "")

@@ -69,6 +69,22 @@ def test_nothing_else_is_a_dropped_recall(cel: str) -> None:
     assert not any(told.recall_of for told in Ledger.read("", "", cel).calls)
 
 
+def test_a_local_channel_the_pbx_died_in_belongs_to_who_waits() -> None:
+    """B4: of a member that rings as the PBX dies CEL has the birth alone, not that a queue rang it."""
+    name = "queue_local_member_abandoned"
+    cel = (FIXTURES / f"{name}.cel.csv").read_text().splitlines(keepends=True)
+    born = next(n for n, line in enumerate(cel) if ";2" in line and "CHAN_START" in line)
+    assert len(Ledger.read("", "", "".join(cel[: born + 1])).calls) == 1
+
+
+def test_a_talk_whose_end_stands_under_another_uniqueid() -> None:
+    """B4: masquerade_into_queue explains the talk of a pass that has no end in the book, and no other."""
+    lines = ("1|1.1|sales|NONE|ENTERQUEUE||1|1", "1|1.1|sales|2001|CONNECT|0|1.2|0")
+    one = Difference("book_talk", "p-1.1", "2.0, in the book None", "half_finished_to_a_queue", lines=lines)
+    assert explain(one) == "masquerade_into_queue"
+    assert not explain(replace(one, lines=(*lines, "3|1.1|sales|2001|COMPLETECALLER|0|1|1")))
+
+
 def test_a_wrong_count_is_explained_by_a_dropped_recall_alone() -> None:
     """B4: one call too many, which is the recall, is explained; without the traces of it, it is an error."""
     name = "half_finished_by_feature_code"
