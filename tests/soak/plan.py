@@ -49,6 +49,7 @@ class Wanted:
     at_once: int = 16  # plays
     seed: int = 1
     longest: float = 15.0  # s that a trouble lasts at most
+    without: tuple[str, ...] = ()  # beginnings of the names of scenarios that are not played
 
 
 def breaks(wanted: Wanted) -> list[Break]:
@@ -71,6 +72,7 @@ def _lasts(dice: random.Random, longest: float) -> float:
 def draws(wanted: Wanted, plays: Sequence[Scenario]) -> Iterator[Draw]:
     """Plays without end: every scenario once in random order, then again."""
     dice = random.Random(f"draws {wanted.seed}")
+    plays = [play for play in plays if not play.name.startswith(wanted.without)]
     while True:
         for play in dice.sample(plays, len(plays)):
             hangs_up = dice.uniform(0.3, 5) if dice.random() < _RESTLESS else None
