@@ -120,7 +120,7 @@ async def queue_became_empty(s: Stage) -> None:
     """The only agent, who was busy, logs out while a caller waits, and the queue gives the caller back."""
     anna = await s.agent("anna", "sales", mode="busy")
     call = await s.customer("line")
-    await s.saw("QueueCallerJoin")
+    await s.saw("AgentCalled")
     await s.passes(0.5)
     await s.does("QueueRemove", Queue=s.queue("sales"), Interface=anna.device)
     await call.ended()
