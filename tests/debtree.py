@@ -7,6 +7,7 @@ started through its own dynamic loader.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import fcntl
 import os
@@ -37,7 +38,7 @@ class ProvisionError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class DebTree:
+class DebTree(abc.ABC):
     """An unpacked package with all that it depends on; one subclass for each program."""
 
     package: ClassVar[str]
@@ -57,12 +58,12 @@ class DebTree:
         """The argument vector that runs a program of this tree."""
         return [str(self.loader), "--library-path", str(self.lib_dir), str(program), *args]
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most trees need nothing
         """Whatever has to be done once in a freshly unpacked tree."""
 
+    @abc.abstractmethod
     def version(self) -> str:
         """What the program says its version is; ProvisionError if it does not run."""
-        raise NotImplementedError
 
     def _says(self, command: list[str]) -> str:
         try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
-import random
 import secrets
 import shutil
 import signal
@@ -19,7 +17,7 @@ from typing import Any, Self
 import asyncmy
 
 from tests.mariadb.provision import Tree
-from tests.pg.server import in_thread
+from tests.pg.server import free_port, in_thread
 
 ROOT = "cti_root"  # may do everything
 _READY_TIMEOUT_S = 30.0
@@ -47,7 +45,7 @@ class MariaDB:
     """One server with its own data directory; `with MariaDB(tree) as server:` starts and removes it."""
 
     def __init__(self, tree: Tree) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.password = secrets.token_urlsafe(16)
         self.home = Path(tempfile.mkdtemp(prefix="cti-mariadb-"))
         self._tree = tree
@@ -171,16 +169,6 @@ def _child() -> dict[str, Any]:
         "start_new_session": True,  # Ctrl-C is for the tests
         "preexec_fn": _die_with_parent,
     }
-
-
-def _free_port() -> int:
-    """Below the ports that outgoing connections get: nobody takes it while the server is away."""
-    for _ in range(200):
-        port = random.randrange(20000, 29999)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise MariaDBError("no free port on loopback between 20000 and 29999")
 
 
 def _die_with_parent() -> None:

@@ -66,7 +66,7 @@ class Postgres:
 
     def __init__(self, tree: Tree, like: Postgres | None = None) -> None:
         """Nothing is started; `like` is one that was made and never started, copied because making one takes long."""
-        self.port = _free_port()
+        self.port = free_port()
         self.password: str = like.password if like is not None else secrets.token_urlsafe(16)
         self._like = like
         self.home = Path(tempfile.mkdtemp(prefix="cti-pg-"))
@@ -261,14 +261,14 @@ class Postgres:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below the ports that outgoing connections get: nobody takes it while the server is away."""
     for _ in range(200):
         port = random.randrange(20000, 29999)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise PostgresError("no free port on loopback between 20000 and 29999")
+    raise RuntimeError("no free port on loopback between 20000 and 29999")
 
 
 def _die_with_parent() -> None:
