@@ -5,6 +5,8 @@ gap is marked gapped; what is gone ended unseen, at the latest when the list was
 """
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 
 from cti.core import events as ev
 from cti.core import facts
@@ -25,6 +27,7 @@ from cti.core.parts import (
 from cti.core.people import age_of
 
 _UP = 6  # ChannelState
+_TWO_PARTY = "basic"  # BridgeType; calls whose channels share such a bridge are one
 _DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel is said to run
 _SAME_START = 1.0  # s by which a listed age (whole seconds) may seem shorter than it is
 _SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
@@ -167,7 +170,7 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
         if channel.uniqueid in calls.legs:  # which is not stored
             calls.legs[channel.uniqueid].own_line = channel.application == "AgentLogin"
     found: list[ev.ChannelSeen] = []
-    own_line = {channel.uniqueid for channel in seen.channels if channel.application in _OWN_LINE}
+    own_line = _alone(seen)
     for channel in sorted(seen.channels, key=lambda c: (-c.duration, age_of(c.uniqueid))):
         if channel.uniqueid not in calls.legs:
             _attach(calls, channel, seen.at)
@@ -181,6 +184,21 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
+
+
+def _alone(seen: ev.Resynced) -> set[str]:
+    """Uniqueids of those who share a bridge and a linkedid with strangers: on hold, in a room, on their own line."""
+    people = Counter(channel.bridge for channel in seen.channels)
+    shared = {
+        bridge.bridge
+        for bridge in seen.bridges or ()
+        if bridge.kind != _TWO_PARTY and people[bridge.bridge] > 1
+    }
+    return {
+        channel.uniqueid
+        for channel in seen.channels
+        if channel.application in _OWN_LINE or channel.bridge in shared
+    }
 
 
 def _tie(calls: Calls, legs: list[LegPart], own_line: set[str]) -> None:
@@ -220,16 +238,24 @@ def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
 
 def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
     calls.bridges.clear()
+    listed = None if seen.bridges is None else {bridge.bridge: bridge for bridge in seen.bridges}
     for channel in seen.channels:
         leg = calls.legs[channel.uniqueid]
         leg.bridge = channel.bridge or None
-        if leg.bridge is not None:
-            bridge = calls.bridges.setdefault(leg.bridge, Bridge(leg.bridge, "", ""))
-            bridge.members.add(leg.uniqueid)
+        if leg.bridge is None:
+            continue
+        bridge = calls.bridges.get(leg.bridge) or _bridge(leg.bridge, listed)
+        if bridge is None:
+            leg.bridge = None  # it was made after the list, and who enters it is told after this
+            continue
+        calls.bridges[bridge.id] = bridge
+        bridge.members.add(leg.uniqueid)
+        if listed is None:
             bridge.talkable = bridge.talkable and channel.application not in _OWN_LINE
     for bridge in calls.bridges.values():
         members = [calls.legs[uniqueid] for uniqueid in bridge.members]
-        if len(members) == 2 and bridge.talkable:  # noqa: PLR2004 - a two-party bridge is the edge
+        two_party = bridge.kind in {"", _TWO_PARTY} and bridge.talkable and len(members) == 2  # noqa: PLR2004 - the edge
+        if two_party and not any(leg.own_line for leg in members):
             calls.join(members[0].call, members[1].call)
     for leg in list(calls.legs.values()):
         if leg.bridge is not None or leg.dialed:
@@ -237,6 +263,13 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         leg.relays = leg.relays or _relays(leg)
     for leg in list(calls.legs.values()):
         calls.refresh_talks(leg, seen.at)
+
+
+def _bridge(bridge_id: str, listed: Mapping[str, ev.BridgeSeen] | None) -> Bridge | None:
+    if listed is None:
+        return Bridge(bridge_id, "", "")
+    known = listed.get(bridge_id)
+    return None if known is None else Bridge(bridge_id, known.kind, known.technology)
 
 
 def _relays(leg: LegPart) -> bool:

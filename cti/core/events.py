@@ -396,6 +396,16 @@ class ChannelSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeSeen:
+    """BridgeListItem: a bridge that lives as the list is made."""
+
+    at: float
+    bridge: str
+    kind: str  # BridgeType
+    technology: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSaid:
     """UserEvent CtiAgent, sent by the shipped dialplan: an agent used a feature code."""
 
@@ -459,6 +469,7 @@ class Resynced:
     queues: tuple[QueueSeen, ...] = ()
     members: tuple[MemberSeen, ...] = ()
     waiting: tuple[CallerSeen, ...] = ()
+    bridges: tuple[BridgeSeen, ...] | None = None  # None: the PBX did not say; listed before the channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,6 +542,7 @@ Event = (
     | QueueSeen
     | CallerSeen
     | ChannelSeen
+    | BridgeSeen
     | AgentSaid
     | DutySaid
     | ContactChanged

@@ -297,6 +297,12 @@ _KINDS: Mapping[str, _Reader] = {
         position=integer("Position"),
         waited=number("Wait"),
     ),
+    "BridgeListItem": _kind(
+        ev.BridgeSeen,
+        bridge=must("BridgeUniqueid"),
+        kind=given("BridgeType"),
+        technology=given("BridgeTechnology"),
+    ),
     "CoreShowChannel": _kind(
         ev.ChannelSeen,
         uniqueid=_UNIQUEID,

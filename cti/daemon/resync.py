@@ -18,6 +18,7 @@ from enum import Enum
 import structlog
 
 from cti.core.events import (
+    BridgeSeen,
     CallerSeen,
     ChannelSeen,
     Event,
@@ -31,10 +32,10 @@ from cti.core.parsing import CONSUMED, parse
 from cti.core.wire import Headers, Message, decode, event_name
 from cti.daemon.inbox import Arrival
 
-STEPS = ("Ping", "CoreSettings", "CoreStatus", "CoreShowChannels", "QueueStatus")
+STEPS = ("Ping", "CoreSettings", "CoreStatus", "BridgeList", "CoreShowChannels", "QueueStatus")
 """Actions of one round, in order; they need the manager right write=reporting."""
 
-LISTED = frozenset({"CoreShowChannel", "QueueParams", "QueueMember", "QueueEntry"})
+LISTED = frozenset({"BridgeListItem", "CoreShowChannel", "QueueParams", "QueueMember", "QueueEntry"})
 LIVE = CONSUMED - LISTED
 _EVENT = b"Event: "
 _LIVE_LINES = frozenset(_EVENT + name.encode() for name in LIVE)
@@ -45,6 +46,7 @@ _PREFIX = f"{OURS}resync-"
 _OUR_ANSWER = f"\r\nActionID: {OURS}".encode()
 _INBOX_FULL = "overflow: the inbox is full"
 _MAY_BE_MISSING = {"CoreSettings", "QueueStatus"}  # a PBX without app_queue has no queues
+_NEEDED = frozenset(STEPS) - {"BridgeList"}  # an answer to the last step follows those to all others
 _FURTHEST = 4_102_444_800.0  # epoch of 2100; no clock of a PBX shows more
 _ZONE_STEP = 900  # seconds; all zones of the world are whole quarters of an hour from UTC
 
@@ -93,6 +95,7 @@ class _Round:
     at: float = 0.0
     done: set[str] = field(default_factory=set)
     core: Message = field(default_factory=dict)
+    bridges: list[BridgeSeen] = field(default_factory=list)
     channels: list[ChannelSeen] = field(default_factory=list)
     queues: list[QueueSeen] = field(default_factory=list)
     members: list[MemberSeen] = field(default_factory=list)
@@ -100,6 +103,8 @@ class _Round:
 
     def add(self, item: Event | None) -> None:
         match item:
+            case BridgeSeen():
+                self.bridges.append(item)
             case ChannelSeen():
                 self.channels.append(item)
             case QueueSeen():
@@ -117,6 +122,7 @@ class _Round:
             tuple(self.queues),
             tuple(self.members),
             tuple(self.waiting),
+            tuple(self.bridges) if "BridgeList" in self.done else None,
         )
 
 
@@ -265,10 +271,12 @@ class Stream:
         elif step in _MAY_BE_MISSING and "unknown command" in message.get("Message", ""):
             log.warning("no_such_action", pbx=self.pbx, action=step)
             self._round.done.add(step)
+        elif step not in _NEEDED:
+            log.warning("action_refused", pbx=self.pbx, action=step, reason=message.get("Message", ""))
         else:
             self.refused = f"{step}: {message.get('Message', 'no reason given')}"
             self.changed()
-        if len(self._round.done) == len(STEPS):
+        if self._round.done >= _NEEDED:
             self._complete(at, mono)
 
     def _begin(self, number: int, at: float) -> None:

@@ -103,7 +103,7 @@ class Answers:
             return self._builtin[name](action)
         if name in self._script.answers:
             return [self.shifted(frame) for frame in self._script.answers[name]]
-        if name in {"CoreShowChannels", "QueueStatus"}:
+        if name in {"BridgeList", "CoreShowChannels", "QueueStatus"}:
             return _listing(name, [])
         return [error(f"Invalid/unknown command: {name}.")]
 

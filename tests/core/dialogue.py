@@ -261,8 +261,9 @@ class Dialogue:
         queues: tuple[ev.QueueSeen, ...] = (),
         members: tuple[ev.MemberSeen, ...] = (),
         waiting: tuple[ev.CallerSeen, ...] = (),
+        bridges: tuple[ev.BridgeSeen, ...] | None = None,
     ) -> list[Fact]:
-        return self._line(ev.Resynced, booted_at, channels, queues, members, waiting)
+        return self._line(ev.Resynced, booted_at, channels, queues, members, waiting, bridges)
 
     # -- what is true
 

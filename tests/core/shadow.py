@@ -17,9 +17,14 @@ class _Channel:
 
 
 class Shadow:
-    """Keeps channels, queue members and waiting callers in step with the events it is shown."""
+    """Keeps channels, bridges, queue members and waiting callers in step with the events it is shown.
 
-    def __init__(self, events: Iterable[ev.Event] = ()) -> None:
+    `lists_bridges`: a PBX that does not answer to BridgeList leaves them out.
+    """
+
+    def __init__(self, events: Iterable[ev.Event] = (), *, lists_bridges: bool = True) -> None:
+        self._lists_bridges = lists_bridges
+        self._bridges: dict[str, ev.BridgeSeen] = {}
         self._channels: dict[str, _Channel] = {}
         self._members: dict[tuple[str, str], ev.MemberSeen] = {}
         self._waiting: dict[str, ev.CallerJoined] = {}
@@ -56,6 +61,9 @@ class Shadow:
                 self._channels[event.member_channel].application = "AppQueue"
             case ev.BridgeEntered():
                 channel.bridge, channel.state = event.bridge, 6
+                self._bridges[event.bridge] = ev.BridgeSeen(
+                    event.at, event.bridge, event.kind, event.technology
+                )
             case ev.BridgeLeft():
                 channel.bridge = ""
 
@@ -73,7 +81,9 @@ class Shadow:
             if joined.uniqueid in self._channels
         )
         queues = tuple(ev.QueueSeen(at, name, "rrmemory", 0.0, 0) for name, _agent in self._members)
-        return ev.Resynced(at, booted_at, channels, queues, members, waiting)
+        bridges = tuple(replace(bridge, at=at) for bridge in self._bridges.values())
+        listed = bridges if self._lists_bridges else None
+        return ev.Resynced(at, booted_at, channels, queues, members, waiting, listed)
 
     def _listed(self, uniqueid: str, at: float) -> ev.ChannelSeen:
         channel = self._channels[uniqueid]

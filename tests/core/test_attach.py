@@ -32,7 +32,9 @@ from tests.core.shadow import BOOTED, Shadow
 PHONE = "PJSIP/11"
 
 
-def killed(events: list[ev.Event], after: int) -> tuple[Dialogue, dict[FactKey, Fact]]:
+def killed(
+    events: list[ev.Event], after: int, *, lists_bridges: bool = True
+) -> tuple[Dialogue, dict[FactKey, Fact]]:
     """A daemon hears the first events and dies; the next one restores, asks the PBX and hears the rest.
 
     Returns the second one, and what the store holds in the end.
@@ -41,7 +43,7 @@ def killed(events: list[ev.Event], after: int) -> tuple[Dialogue, dict[FactKey, 
     first.say_all(events[:after])
     at = events[after - 1].at
     second = Dialogue(memory=first.memory(), at=at)
-    second.say(Shadow(events[:after]).resynced(at + 0.0002))
+    second.say(Shadow(events[:after], lists_bridges=lists_bridges).resynced(at + 0.0002))
     second.say_all(events[after:])
     return second, {**first.latest, **second.latest}
 
@@ -59,14 +61,15 @@ def begins(events: list[ev.Event]) -> int:
 UNTOLD = {"queue_left_by_key": (ev.CallerLeft, ev.HangupRequested)}
 
 
+@pytest.mark.parametrize("lists_bridges", [True, False])
 @pytest.mark.parametrize("name", s.ALL)
-def test_killed_at_every_event(name: str) -> None:
+def test_killed_at_every_event(name: str, *, lists_bridges: bool) -> None:
     """B3: whatever moment the daemon dies, the record is the one it would have been, marked gapped."""
     events = s.script(s.ALL[name], "1")
     whole = Dialogue()
     whole.say_all(events)
     for after in range(begins(events), len(events)):
-        second, store = killed(events, after)
+        second, store = killed(events, after, lists_bridges=lists_bridges)
         where = f"{name}, killed after {after}: {type(events[after - 1]).__name__}"
         (call,) = of(Call, store.values())
         assert isinstance(call, Call)
@@ -237,6 +240,56 @@ def test_parked_callers_stay_strangers() -> None:
     )
     assert [call.merged_into for call in pbx.all(Call)] == [None, None]
     assert pbx.all(Talk) == []
+
+
+def test_callers_handed_on_to_a_parking_lot_stay_strangers() -> None:
+    """B1: a parked caller is still listed as waiting in a queue; the list of bridges says that nobody talks there."""
+    pbx = Dialogue()
+    pbx.resynced(
+        channels=(
+            channel("1.1", "PJSIP/trunk-a-0002", "Queue", linkedid="1.1", bridge="lot"),
+            channel("2.1", "PJSIP/trunk-a-0003", "Dial", linkedid="1.1", bridge="lot"),
+        ),
+        bridges=(ev.BridgeSeen(START, "lot", "base", "holding_bridge"),),
+    )
+    assert [call.merged_into for call in pbx.all(Call)] == [None, None]
+    assert pbx.all(Talk) == []
+
+
+def test_people_found_in_a_conference_talk() -> None:
+    """B1: strangers in a room stay in calls of their own, and talk."""
+    pbx = Dialogue()
+    pbx.resynced(
+        channels=(
+            channel("1.1", "PJSIP/1001-0002", "ConfBridge", linkedid="1.1", bridge="room"),
+            channel("2.1", "PJSIP/1002-0003", "ConfBridge", linkedid="1.1", bridge="room"),
+        ),
+        members=tuple(
+            ev.MemberSeen(
+                START, "listed", "sales", agent, f"PJSIP/{phone}", "", "dynamic", False, "", 2, 0, 0, 0
+            )
+            for agent, phone in (("2001", "1001"), ("2002", "1002"))
+        ),
+        bridges=(ev.BridgeSeen(START, "room", "base", "softmix"),),
+    )
+    assert [call.merged_into for call in pbx.all(Call)] == [None, None]
+    assert [talk.call_id for talk in pbx.all(Talk)] == ["p-1.1", "p-2.1"]
+
+
+def test_a_bridge_made_after_the_list_is_told_when_it_is_entered() -> None:
+    """B1: what was made between two lists is not guessed at; the events that were held back tell it."""
+    pbx = Dialogue()
+    pbx.resynced(
+        channels=(
+            channel("1.1", "PJSIP/1001-0002", "Dial", linkedid="1.1", bridge="new"),
+            channel("2.1", "PJSIP/1002-0003", "AppDial", linkedid="1.1", bridge="new"),
+        ),
+        bridges=(),
+    )
+    assert pbx.all(Talk) == []
+    pbx.say(ev.BridgeEntered(START + 1, "new", "1.1", "", "basic", "simple_bridge", ""))
+    pbx.say(ev.BridgeEntered(START + 1, "new", "2.1", "", "basic", "simple_bridge", ""))
+    assert [talk.started_at for talk in pbx.all(Talk)] == [START + 1]
 
 
 def test_a_lost_link_is_a_fault_from_its_begin_to_its_end() -> None:

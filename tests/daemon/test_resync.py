@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from cti.core.events import CallerSeen, Event, LinkLost, Resynced
+from cti.core.events import BridgeSeen, CallerSeen, Event, LinkLost, Resynced
 from cti.core.wire import Message
 from cti.daemon.inbox import Arrival
 from cti.daemon.resync import STEPS, Mode, Stream, booted_at, round_of_actions
@@ -203,6 +203,29 @@ def test_a_pbx_without_queues_is_in_step_and_one_that_denies_is_not() -> None:
         frame(Response="Error", ActionID="cti-resync-1-CoreShowChannels", Message="Permission denied")
     )
     assert denied.stream.refused == "CoreShowChannels: Permission denied"
+
+
+def test_bridges_are_listed_where_the_pbx_says_them() -> None:
+    """B1: kinds of bridges come with the state; a PBX that refuses to list them is in step all the same."""
+    told, ids = Taken(), {"ActionID": "cti-resync-1-BridgeList"}
+    ping, *rest = answers()
+    told.feed(
+        BOOTED,
+        ping,
+        frame(Response="Success", EventList="start", **ids),
+        frame(
+            Event="BridgeListItem", BridgeUniqueid="b1", BridgeType="base", BridgeTechnology="softmix", **ids
+        ),
+        frame(Event="BridgeListComplete", EventList="Complete", ListItems="1", **ids),
+        *rest,
+    )
+    refused = Taken()
+    refused.feed(BOOTED, ping, frame(Response="Error", Message="Permission denied", **ids), *rest)
+    (state,), (without,) = told.out, refused.out
+    assert isinstance(state, Resynced)
+    assert isinstance(without, Resynced)
+    assert state.bridges == (BridgeSeen(CLOCK, "b1", "base", "softmix"),)
+    assert without.bridges is None
 
 
 def test_what_nobody_consumes_is_dropped_and_answers_to_others_are_handed_back() -> None:
