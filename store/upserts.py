@@ -1,12 +1,13 @@
 """Pure: facts to rows, one idempotent statement a kind of fact, built and compiled once, when first needed.
 
-A row is replaced by the last fact of its key, with four exceptions:
+A row is replaced by the last fact of its key, with these exceptions:
 
 - A fact from the PBX's books is inserted where there is no row, and never overwrites one.
 - An agent's state ends where that agent's next one begins, so `until` is written by the state that follows, in
   whatever order the two arrive.
-- A fault or an away episode that has ended stays so: a snapshot that is still open is one that a spool kept too long.
-  Nor does an incident lose its result to such a one.
+- What is over stays so (see `_over`): a fact that has no end yet where the row has one is from a recording or a spool,
+  or of a time long gone, and says nothing new. Nor do an incident, an away episode and a queue stay lose to such a one
+  what was learned of them since.
 - A work item is a person's as much as ours: one that is done stays done, and one that has its result does not ring
   again.
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,9 +26,11 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
+    exists,
     func,
     literal_column,
     not_,
+    or_,
     select,
     update,
     values,
@@ -36,16 +39,47 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import pysqlite
 
-from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Fault, Incident, Quality, WorkItem
+from cti.core.facts import (
+    PENDING,
+    AgentState,
+    Attempt,
+    AwayEpisode,
+    Call,
+    Fact,
+    Fault,
+    Gap,
+    Incident,
+    Leg,
+    Quality,
+    QueueStay,
+    Recording,
+    Talk,
+    Transfer,
+    WorkItem,
+)
 from store.rows import Row, Rows, rows_of
-from store.tables import FACT_TABLES, agent_states, work_items
+from store.tables import FACT_TABLES, agent_states, calls, work_items
 
 _CHUNK = (
     512  # rows given to the driver at once: on PostgreSQL the event loop gets its turn between two chunks
 )
 
 ENDS_ONCE: tuple[type[AwayEpisode | Fault], ...] = (AwayEpisode, Fault)
-"""Kinds that never begin again under the same id."""
+"""Kinds that a snapshot taken before their end must not open again when a spool is laid over the database."""
+
+PARTS: frozenset[type[Any]] = frozenset({Leg, QueueStay, Attempt, Talk, Transfer, Recording})
+"""What belongs to a call."""
+
+_ENDS: dict[type[Any], str] = {
+    Leg: "ended_at",
+    QueueStay: "outcome",  # a caller who has left is told of before it is known how
+    Attempt: "ended_at",
+    Talk: "ended_at",
+    Recording: "stopped_at",
+    AwayEpisode: "ended_at",
+    Fault: "ended_at",
+    Gap: "filled_at",
+}
 
 _INTEGER = 2**31 - 1
 
@@ -130,14 +164,44 @@ def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
         changed |= _kept_of_work_item(statement.excluded)
     if kind is Incident:
         changed["result"] = func.coalesce(statement.excluded["result"], table.c.result)
-    stale = (
-        and_(table.c.ended_at.is_not(None), statement.excluded.ended_at.is_(None))
-        if kind in ENDS_ONCE
-        else None
-    )
+    if kind in PARTS:
+        changed["call_id"] = _kept_call(table.c, statement.excluded)
+    if kind is AwayEpisode:
+        for name in ("warned_at", "reported_at", "logged_out_at"):
+            changed[name] = func.coalesce(statement.excluded[name], table.c[name])
     return statement.on_conflict_do_update(
-        index_elements=keys, set_=changed, where=None if stale is None else not_(stale)
+        index_elements=keys, set_=changed, where=_is_news(kind, table.c, statement.excluded)
     )
+
+
+def _is_news(kind: type[Any], old: Any, new: Any) -> ColumnElement[bool] | None:
+    """Whether a row is to be replaced; None: in any case."""
+    over = _over(kind, old)
+    if over is None:
+        return None
+    stale = and_(over, not_(_over(kind, new)))  # type: ignore[arg-type]  # the same kind has one too
+    if kind is QueueStay:  # what app_queue says of the talk comes after the end
+        same = and_(old.outcome.is_not_distinct_from(new.outcome), old.agent.is_not_distinct_from(new.agent))
+        stale = or_(stale, and_(same, old.book_talk.is_not(None), new.book_talk.is_(None)))
+    return not_(stale)
+
+
+def _kept_call(old: Any, new: Any) -> ColumnElement[str]:
+    """A part stays with the call that it came to when two turned out to be one; looked up only when it would move."""
+    merged = exists().where(
+        calls.c.id == literal_column("excluded.call_id"), calls.c.merged_into.is_not(None)
+    )
+    return case((old.call_id == new.call_id, old.call_id), (merged, old.call_id), else_=new.call_id)
+
+
+def _over(kind: type[Any], columns: Any) -> ColumnElement[bool] | None:
+    """Whether nothing more is to be expected of a row; None for kinds that have no end, or can begin again."""
+    if kind is Call:
+        return or_(columns.ended_at.is_not(None), columns.merged_into.is_not(None))
+    if kind is Transfer:
+        return cast("ColumnElement[bool]", columns.result != literal_column(f"'{PENDING}'"))
+    end = _ENDS.get(kind)
+    return None if end is None else cast("ColumnElement[bool]", columns[end].is_not(None))
 
 
 def _kept_of_work_item(new: Any) -> dict[str, ColumnElement[Any]]:

@@ -17,6 +17,9 @@ from cti.core.quick import quicken
 
 FactKey = tuple[str, str]
 
+PENDING = "pending"
+"""The result of a transfer that has not led to anybody yet."""
+
 
 class Direction(StrEnum):
     """Where the call came from, seen from the PBX."""

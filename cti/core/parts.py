@@ -21,8 +21,7 @@ from cti.core.facts import (
 _SIDES = frozenset({"read", "write"})  # of a recorded channel
 # A class looks its constants up by name each time, which costs ten times as much as a name of ours.
 _INTERNAL, _COMPLETE, _UNKNOWN = Direction.INTERNAL, Quality.COMPLETE, AttemptOutcome.UNKNOWN
-PENDING = "pending"
-"""The result of a transfer that has not led to anybody yet."""
+PENDING = facts.PENDING
 
 
 class CallPart:

@@ -6,8 +6,10 @@ import pytest
 
 from cti.core import events as ev
 from cti.core.core import Core
-from store import Store, open_store
-from store.tables import metadata
+from cti.core.facts import Fact
+from store import Store, engine, open_store
+from store.tables import FACT_TABLES, metadata
+from store.transact import SqliteTransactor
 from tests.core.recorded_calls import all_names, recorded
 from tests.scenarios.judge import RULES
 from tests.store.databases import Rows, SqliteFile
@@ -74,3 +76,31 @@ async def test_heard_wholly_after(sqlite: SqliteFile, first: Telling) -> None:
         await hear(store, whole)
         after = rows(sqlite)
     assert {name: set(after[name]) ^ set(clean[name]) for name in clean if after[name] != clean[name]} == {}
+
+
+def last_of_each(told: Iterable[Iterable[Fact]]) -> list[Fact]:
+    """What a writer that gathers all of it writes."""
+    return list({fact.key: fact for facts in told for fact in facts if type(fact) in FACT_TABLES}.values())
+
+
+async def test_heard_in_part_after(sqlite: SqliteFile) -> None:
+    """B1, B3: each recording, cut off after every third of its events, leaves each row of the finished calls as it was.
+
+    The shortest comes last, so that none can bring back what one before it took away.
+    """
+    transactor = SqliteTransactor(engine.parse_url(sqlite.url))
+    told = {}
+    for name in all_names():
+        core = Core(name, RULES)
+        told[name] = [core.step(event).facts for event in recorded(name)]
+        await transactor.write(last_of_each(told[name]), only_absent=False)
+    before = rows(sqlite)
+    for n, facts in enumerate(told.values()):
+        for length in range(len(facts) - 1 - n % 3, 0, -3):
+            await transactor.write(last_of_each(facts[:length]), only_absent=False)
+    after = rows(sqlite)
+    await transactor.close()
+    assert len(before["calls"]) >= len(all_names())
+    assert {
+        name: set(after[name]) ^ set(before[name]) for name in before if after[name] != before[name]
+    } == {}

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,11 +17,15 @@ from cti.core.facts import (
     Call,
     Disposition,
     Fact,
+    Gap,
     Notice,
     Quality,
+    Recording,
     Rejected,
     RejectReason,
     State,
+    StayOutcome,
+    Transfer,
 )
 from store import Store, StoreError, engine, open_store
 from store.engine import parse_url
@@ -217,6 +222,63 @@ async def test_what_has_ended_stays_so(store: Store) -> None:
     assert await store.queries.open_faults() == (made.fault(2),)
     assert set((await store.queries.away_episodes()).items) == {ended[1], made.episode(2)}
     assert (await store.queries.incidents()).items == (ended[2],)
+
+
+OVER: list[tuple[Fact, Fact]] = [  # as it began, as it ended
+    (made.call(), made.call(ended_at=made.T0 + 9, disposition=Disposition.ANSWERED, quality=Quality.GAPPED)),
+    (made.call(2), made.call(2, merged_into="main-1.1")),
+    (made.leg(), made.leg(ended_at=made.T0 + 9)),
+    (made.stay(left_at=made.T0 + 5), made.stay(left_at=made.T0 + 5, outcome=StayOutcome.ABANDONED)),
+    (
+        made.stay(2, outcome=StayOutcome.ANSWERED, agent="2001", book_wait=2.0),
+        made.stay(2, outcome=StayOutcome.ANSWERED, agent="2001", book_wait=2.0, book_talk=3.0),
+    ),
+    (made.attempt(), made.attempt(ended_at=made.T0 + 3, outcome=AttemptOutcome.NO_ANSWER)),
+    (made.talk(), made.talk(ended_at=made.T0 + 9, hold=3.0)),
+    (
+        Transfer("main-t-1", made.call().id, made.PBX, "blind", "2001", "2002", made.T0, "pending"),
+        Transfer("main-t-1", made.call().id, made.PBX, "blind", "2001", "2002", made.T0, "answered"),
+    ),
+    (
+        Recording("main-r-1", made.call().id, made.PBX, "a.wav", made.T0),
+        Recording("main-r-1", made.call().id, made.PBX, "a.wav", made.T0, made.T0 + 9),
+    ),
+    (made.episode(), made.episode(warned_at=made.T0 + 3)),
+    (
+        Gap("g", made.PBX, made.T0, made.T0 + 9, "link"),
+        Gap("g", made.PBX, made.T0, made.T0 + 9, "link", 1.0),
+    ),
+]
+
+
+async def test_what_is_over_is_not_opened_again(store: Store, database: Database) -> None:
+    """B1: a fact without an end takes none away, on either database; one that has an end is taken."""
+    began, ended = zip(*OVER, strict=True)
+    for facts in (began, ended):
+        store.writer.put(facts)
+        await store.writer.committed()
+    before = everything(database)
+    for facts in (began, ended):
+        store.writer.put(facts)
+        await store.writer.committed()
+        assert everything(database) == before
+    assert {
+        kind.__name__: len(before[table.name]) for kind, table in FACT_TABLES.items() if before[table.name]
+    } == Counter(type(fact).__name__ for fact in ended)
+
+
+async def test_a_part_stays_with_the_older_call(store: Store) -> None:
+    """B1: what came to another call when two became one does not go back, though what else is new of it is taken."""
+    older, younger = made.call(1), made.call(2)
+    store.writer.put([older, younger, made.talk(2)])
+    await store.writer.committed()
+    store.writer.put([replace(younger, merged_into=older.id), made.talk(2, call_id=older.id)])
+    await store.writer.committed()
+    store.writer.put([made.talk(2, ended_at=made.T0 + 9)])
+    await store.writer.committed()
+    found = await store.queries.call(older.id)
+    assert found is not None
+    assert found.talks == (made.talk(2, call_id=older.id, ended_at=made.T0 + 9),)
 
 
 async def test_a_locked_database_stops_nobody(database: Database) -> None:
