@@ -149,8 +149,13 @@ def _recording(leg: LegPart, fact: facts.Recording) -> None:
         leg.recordings.append(part)
 
 
-def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
-    """Compare with what lives on the PBX now, and mend; returns what became true by it."""
+def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) -> list[Fact]:
+    """Compare with what lives on the PBX now, and mend; returns what became true by it.
+
+    `heard_until`: when the Asterisk that had the calls was last heard of, if another one runs now: what is gone
+    went with it, and how long nothing ran is nobody's talk.
+    """
+    gone_at = seen.at if heard_until is None else heard_until
     waiting = {(entry.uniqueid, entry.queue) for entry in seen.waiting}
     for call in calls.calls.values():
         call.quality = Quality.GAPPED
@@ -163,9 +168,9 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     _tie(calls, [leg for leg in calls.legs.values() if not leg.call.shown and not leg.own_line], set())
     there = {channel.uniqueid for channel in seen.channels}
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
-        calls.end_leg(leg, "", seen.at)
+        calls.end_leg(leg, "", max(gone_at, _latest(leg)))
     for call in list(calls.calls.values()):
-        calls.end_if_empty(call, seen.at)
+        calls.end_if_empty(call, max(gone_at, call.started_at))
     for channel in seen.channels:
         if channel.uniqueid in calls.legs:  # which is not stored
             calls.legs[channel.uniqueid].own_line = channel.application == "AgentLogin"
@@ -184,6 +189,14 @@ def resync(calls: Calls, seen: ev.Resynced) -> list[Fact]:
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
+
+
+def _latest(leg: LegPart) -> float:
+    """The last begin on this channel; instants of events and of our own differ by the way between the two clocks."""
+    parts = (leg.talk, leg.attempt)
+    begun = [part.started_at for part in parts if part is not None]
+    joined = [leg.stay.joined_at] if leg.stay is not None else []
+    return max(leg.started_at, leg.answered_at or 0.0, *begun, *joined)
 
 
 def _alone(seen: ev.Resynced) -> set[str]:

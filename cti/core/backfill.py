@@ -38,7 +38,7 @@ from cti.core.facts import (
 )
 from cti.core.memory import Known
 from cti.core.people import device_of
-from cti.core.retell import retell
+from cti.core.retell import deaths, retell
 from cti.core.rules import Rules
 
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
@@ -94,7 +94,8 @@ class _Planner:
         self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known)]
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
-        self._completion = Completion(pbx, gaps, rows.source, known, self._told)
+        died = (at for _start, at in deaths(rows.queue_log, rows.cel))
+        self._completion = Completion(pbx, gaps, rows.source, known, self._told, deaths=died)
         self._taken: set[str] = set()  # calls on record that were held against the books
         self._plan = Plan()
 

@@ -60,7 +60,14 @@ class Completion:
     """Completes one call after the other; `new` and `completed` are what came of it."""
 
     def __init__(
-        self, pbx: str, gaps: Sequence[Gap], source: str, known: Known, told: Iterable[Fact]
+        self,
+        pbx: str,
+        gaps: Sequence[Gap],
+        source: str,
+        known: Known,
+        told: Iterable[Fact],
+        *,
+        deaths: Iterable[float] = (),
     ) -> None:
         self.new: list[Fact] = []
         self.completed: list[Fact] = []
@@ -72,6 +79,10 @@ class Completion:
         legs = [fact for fact in told if isinstance(fact, Leg)]
         self._leg_ends = {leg.id: leg.ended_at for leg in legs}
         self._leg_calls = {leg.id: leg.call_id for leg in legs}
+        self._deaths = frozenset(deaths)  # when an Asterisk was last heard of: as much a conclusion as ours
+        # A Hangup has a cause; whose end has none was gone when somebody looked.
+        gone = {leg.ended_at for leg in known.legs if leg.hangup_cause is None and leg.ended_at is not None}
+        self._guesses = {gap.ended_at for gap in gaps} | {at for at in gone if self._missed(at)}
         self._talks: dict[str, dict[str, Talk]] = {}  # by channel, with what was completed or added meanwhile
         for talk in known.talks:
             self._talks.setdefault(talk.id.rpartition("/")[0], {})[talk.id] = talk
@@ -286,15 +297,23 @@ class Completion:
         changes = {}
         for name in names:
             ours, theirs = getattr(stored, name), getattr(told, name)
-            if theirs not in _NOTHING and theirs != ours and (ours in _NOTHING or self._is_guess(ours)):
+            if (
+                theirs in _NOTHING
+                or theirs == ours
+                or (isinstance(ours, float) and self._later(ours, theirs))
+            ):
+                continue
+            if ours in _NOTHING or self._is_guess(ours):
                 changes[name] = theirs
         return changes
 
     def _is_guess(self, value: object) -> bool:
         """Whether an instant is when somebody looked, after a gap, and not when it happened."""
-        return isinstance(value, float) and any(
-            abs(value - gap.ended_at) < SAME_INSTANT for gap in self._gaps
-        )
+        return isinstance(value, float) and any(abs(value - one) < SAME_INSTANT for one in self._guesses)
+
+    def _later(self, ours: float, theirs: float) -> bool:
+        """Whether the books know no more than that an Asterisk died, and we heard of it later than they."""
+        return theirs in self._deaths and theirs <= ours
 
     def _update(self, stored: Any, changes: dict[str, Any]) -> None:
         if not changes:

@@ -122,26 +122,26 @@ class Core:
 
     def _resynced(self, event: ev.Resynced) -> list[Fact]:
         self.agents.step(event)
-        facts = self._restarted(event)
+        restart = self._restart(event)
+        facts: list[Fact] = told(restart) if restart is not None else []
         for kind in (FaultKind.LINK, FaultKind.OVERFLOW):
             broken = self._open_faults.pop(kind, None)
             if broken is not None:
                 facts += told(ended(broken, event.at))
         facts += [Queue(self.pbx, q.queue, q.strategy, q.wrap_up, q.max_waiting) for q in event.queues]
-        facts += attach.resync(self.calls, event)
+        facts += attach.resync(self.calls, event, restart.began_at if restart is not None else None)
         facts.append(Link(self.pbx, up=True, at=event.at, booted_at=event.booted_at or None))
         return facts
 
-    def _restarted(self, event: ev.Resynced) -> list[Fact]:
+    def _restart(self, event: ev.Resynced) -> Fault | None:
         """A PBX that started later than it had before was restarted; it was away at most since it was last heard."""
         before = self._booted_at or self._remembered_at  # nothing is remembered from before it started
         self._booted_at = event.booted_at or self._booted_at
         if not before or event.booted_at - before <= _SAME_BOOT:
-            return []
+            return None
         heard = self._last_at or self._remembered_at
         began = min(heard, event.booted_at) if heard else event.booted_at
-        fault = begun(self.pbx, FaultKind.PBX_RESTART, began, "Asterisk was restarted")
-        return told(ended(fault, event.at))
+        return ended(begun(self.pbx, FaultKind.PBX_RESTART, began, "Asterisk was restarted"), event.at)
 
     _RARE: ClassVar[dict[type, Callable[["Core", Any], list[Fact]]]] = {
         ev.Resynced: _resynced,

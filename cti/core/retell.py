@@ -11,7 +11,7 @@ Instants of queue_log are whole seconds: where CEL saw the same thing happen, it
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -423,12 +423,12 @@ class _Teller:
             self._add(self._places[id(last)], -2, ev.HangupRequested(last.at, uniqueid, by_device=True))
 
     def _tell_restarts(self) -> None:
-        """Channels of an Asterisk that died have no end; they were gone at the latest when the next one began."""
-        starts = [row.at for row in self.queue_log if row.verb == "QUEUESTART"]
+        """Channels of an Asterisk that died have no end: they went with it."""
+        died = deaths(self.queue_log, self.rows)
         for uniqueid, rows in self.channels.items():
             if any(row.event == "HANGUP" for row in rows):
                 continue
-            at = next((start for start in starts if start > rows[-1].at), None)
+            at = next((at for start, at in died if start > rows[-1].at), None)
             if at is not None:
                 self._add(
                     max(self._place_of(at), self._places[id(rows[-1])]),
@@ -521,6 +521,17 @@ class _Teller:
             if late:
                 lately.add((row.member, row.at))
             self._add(self._place_of(row.at + _WITHIN if late else row.at), 7, event)
+
+
+def deaths(queue_log: Iterable[QueueRow], cel: Iterable[CelRow]) -> list[tuple[float, float]]:
+    """When each Asterisk of these books began, and when the one before was last heard of, in order (epochs).
+
+    QUEUESTART is written as app_queue is loaded. How long nothing ran is nobody's talk, so the last row of any book counts.
+    """
+    rows = sorted(queue_log, key=lambda row: row.at)
+    written = sorted([*(row.at for row in rows), *(row.at for row in cel)])
+    starts = [row.at for row in rows if row.verb == "QUEUESTART"]
+    return [(start, written[max(0, bisect_left(written, start) - 1)]) for start in starts]
 
 
 def member_seen(row: QueueRow, seats: Seats, *, paused: bool, reason: str) -> ev.MemberSeen:
