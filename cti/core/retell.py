@@ -420,7 +420,22 @@ class _Teller:
             told.add(uniqueid)
             exits = [one for one in self.channels[uniqueid] if one.event == "BRIDGE_EXIT"]
             last = exits[-1] if exits and abs(row.at - exits[-1].at) < _STEPS_OUT else row
-            self._add(self._places[id(last)], -2, ev.HangupRequested(last.at, uniqueid, by_device=True))
+            first = self._handed_on(uniqueid, last)
+            self._add(self._places[id(first)], -2, ev.HangupRequested(first.at, uniqueid, by_device=True))
+
+    def _handed_on(self, uniqueid: str, out: CelRow) -> CelRow:
+        """Where their leaving began: who hangs up and so hands on leaves when the others have met already."""
+        moved = (row for row in self.channels[uniqueid] if row.event == "ATTENDEDTRANSFER")
+        row = next((row for row in moved if abs(row.at - out.at) < _AT_ONCE), None)
+        if row is None:
+            return out
+        bridges = {row.extra.get("bridge1_id"), row.extra.get("bridge2_id")}
+        place = self._places[id(out)]
+        while place and out.at - self.rows[place - 1].at < _AT_ONCE:
+            place -= 1
+        near = self.rows[place : self._places[id(out)]]
+        exits = (one for one in near if one.event == "BRIDGE_EXIT")
+        return next((one for one in exits if one.extra.get("bridge_id") in bridges), out)
 
     def _tell_restarts(self) -> None:
         """Channels of an Asterisk that died have no end: they went with it."""

@@ -93,6 +93,16 @@ def test_what_a_transfer_leads_to_may_be_noted_before_it() -> None:
     assert [one.result for one in told(name, others, log).all(Transfer)] == ["no_answer"]
 
 
+def test_a_caller_who_hangs_up_right_after_being_handed_on() -> None:
+    """The agent who hands on by hanging up leaves after the others have met, and has ended nothing."""
+    name = "attended_by_feature_code"
+    cel, log = books(name)
+    over = next(n for n, row in enumerate(cel) if row.event == "ATTENDEDTRANSFER") + 3
+    soon = [*cel[:over], *(replace(row, at=row.at - 0.5) for row in cel[over:])]
+    assert cel[over].at - 0.5 > cel[over - 1].at
+    assert told(name, soon, log).all(Call)[0].ended_by is EndedBy.CALLER
+
+
 def test_a_second_of_queue_log_that_is_behind() -> None:
     """queue_log takes its second from a clock that ticks: just after a full second it may still have the one before."""
     name = "queue_local_member_abandoned"
