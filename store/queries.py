@@ -5,7 +5,7 @@ Every read is one transaction of its own on a connection that cannot write. Inte
 `store.reading` for what `cursor` and `limit` are and raise. Anything may raise StoreError.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from cti.core.facts import (
     Gap,
     Incident,
     Leg,
+    Link,
     Quality,
     Queue,
     QueueStay,
@@ -36,7 +37,7 @@ from cti.core.facts import (
     WorkItem,
 )
 from cti.core.memory import Known, Memory
-from store import tables
+from store import settled, tables
 from store.around import around, open_gaps, seen_between
 from store.engine import Database
 from store.memory import not_over, open_memory
@@ -254,6 +255,22 @@ class Queries:
         """What an earlier process left elsewhere, without open faults and away episodes that are on record as ended."""
         async with self._database.read() as connection:
             return await not_over(connection, snapshots)
+
+    async def calls_over(self, ids: Iterable[str]) -> set[str]:
+        """Those of these ids of calls that name, on record, a call that is over, or a channel of one."""
+        async with self._database.read() as connection:
+            return await settled.calls_over(connection, ids)
+
+    async def unsaid(
+        self, states: Sequence[AgentState], links: Sequence[Link], episodes: Sequence[AwayEpisode]
+    ) -> list[Fact]:
+        """Those of one PBX that say something else than what is on record of that moment; see `store.settled`."""
+        async with self._database.read() as connection:
+            return [
+                *await settled.states_unsaid(connection, states),
+                *await settled.links_unsaid(connection, links),
+                *await settled.episodes_unsaid(connection, episodes),
+            ]
 
     async def deliveries(self, subjects: Iterable[str]) -> Mapping[str, tuple[Delivery, ...]]:
         """Who was told, by the id of what it was about, in order of time; an id nobody was told of is missing."""

@@ -1,20 +1,21 @@
 """`cti replay`: a recording through the whole pipeline into a database, without sockets and without a clock.
 
-The same recording gives the same records every time, and replaying it over its own records changes nothing.
+The same recording gives the same records every time, and replaying it, or any piece of it, over its own records
+changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cti.core.commands import Command
 from cti.core.core import Core
-from cti.core.facts import Fact
+from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Incident, Link, Queue
 from cti.core.rules import Rules
 from cti.daemon.pump import Pump
 from cti.daemon.recorder import arrivals, read_recording
-from store import open_store
+from store import Store, open_store
 
 _BATCH = 500  # arrivals between two waits for the database
 
@@ -36,6 +37,55 @@ class ReplaySummary:
     stays_by_outcome: dict[str, int]
     agents: int
     incidents: int
+
+
+class Unsettled:
+    """Writes what a recording tells, save of calls that are over on record, and of times that are on record already."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._told: list[Fact] = []
+        self._asked: set[str] = (
+            set()
+        )  # ids of calls; whether they were over is asked before anything of them is written
+        self._over: set[str] = set()
+        self._left_out: set[str] = set()  # ids of away episodes
+
+    def take(self, facts: Iterable[Fact]) -> None:
+        """Keep facts until the next `write`."""
+        self._told += facts
+
+    async def write(self) -> None:
+        """Write what was taken and wait until it is durable. Raises StoreError."""
+        told, self._told = list({fact.key: fact for fact in self._told}.values()), []
+        calls = {call_id for fact in told if (call_id := _call_of(fact))} - self._asked
+        self._over |= await self._store.queries.calls_over(calls)
+        self._asked |= calls
+        episodes = [fact for fact in told if isinstance(fact, AwayEpisode)]
+        unsaid = await self._store.queries.unsaid(
+            [fact for fact in told if isinstance(fact, AgentState)],
+            [fact for fact in told if isinstance(fact, Link)],
+            episodes,
+        )
+        kept = set(unsaid)
+        self._left_out |= {one.id for one in episodes if one not in kept}
+        self._store.writer.put(
+            fact for fact in told if not isinstance(fact, Queue) and self._is_news(fact, kept)
+        )
+        self._store.writer.put([fact for fact in told if isinstance(fact, Queue)], from_books=True)
+        await self._store.writer.committed()
+
+    def _is_news(self, fact: Fact, kept: Container[object]) -> bool:
+        if isinstance(fact, AgentState | Link | AwayEpisode):
+            return fact in kept
+        if isinstance(fact, Incident):
+            return fact.id.removesuffix("/limit") not in self._left_out
+        return _call_of(fact) not in self._over
+
+
+def _call_of(fact: Fact) -> str:
+    """The id of the call that a fact is about; "" when it is about none."""
+    return fact.id if isinstance(fact, Call) else str(getattr(fact, "call_id", ""))
 
 
 async def replay(
@@ -66,16 +116,17 @@ async def replay(
         kinds.update(type(fact).__name__ for fact in facts)
 
     async with await open_store(database_url) as store:
-        pump = Pump(Core(pbx, rules), (store.writer.put, count), commands.extend)
+        unsettled = Unsettled(store)
+        pump = Pump(Core(pbx, rules), (unsettled.take, count), commands.extend)
         seconds, waiting = 0.0, 0
         for arrival in arrivals(recording, pbx):
             pump.step_all([arrival])
             seconds, waiting = arrival.mono, waiting + 1
             if waiting >= _BATCH:
-                await store.writer.committed()
+                await unsettled.write()
                 waiting = 0
                 progress(seconds)
-        await store.writer.committed()
+        await unsettled.write()
         progress(seconds)
         found = await store.queries.summary(pbx=pbx)
     return ReplaySummary(
