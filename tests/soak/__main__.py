@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tests.pbx.provision import provision
+from tests.scenarios.scenes import loaded
 from tests.soak.plan import Wanted
 from tests.soak.soak import Soak, run
 
@@ -76,9 +77,22 @@ def main() -> int:
         "--at-once", type=int, default=Wanted.at_once, help="scenarios played at the same time"
     )
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000, help="repeats the plan")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", default=[""], help="scenarios whose names begin so, no others"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep everything in this directory")
     given = parser.parse_args()
-    wanted = Wanted(given.calls, given.kills, given.cuts, given.restarts, given.at_once, given.seed)
+    if not any(name.startswith(tuple(given.only)) for name in loaded()):
+        parser.error(f"--only {' '.join(given.only)}: docs/scenarios.md has no scenario whose name begins so")
+    wanted = Wanted(
+        given.calls,
+        given.kills,
+        given.cuts,
+        given.restarts,
+        given.at_once,
+        given.seed,
+        only=tuple(given.only),
+    )
     directory = given.keep or Path(tempfile.mkdtemp(prefix="cti-soak-"))
     directory.mkdir(parents=True, exist_ok=True)
     soak, console = Soak(wanted), Console()

@@ -5,6 +5,8 @@ channel belong together, and so do the parties of a transfer, of a pickup and of
 conference, an agent's own line, a parking lot). CDR and queue_log then say what became of each call. Instants are epochs.
 """
 
+from __future__ import annotations
+
 import csv
 import json
 from collections import Counter
@@ -23,6 +25,7 @@ _CDR = (
 )  # fmt: skip
 _ALONE = frozenset({"ConfBridge", "AgentLogin"})  # whoever runs these shares a bridge and no call
 _AT_ONCE = 0.1  # s
+_SAME_SECOND = 2.0  # s between an instant of CEL and a line in a book of whole seconds, on a busy machine
 _SAID = (
     "channel2_uniqueid",
     "transferee_channel_uniqueid",
@@ -31,6 +34,14 @@ _SAID = (
 )
 
 Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pickup:
+    """Somebody took a call that rang elsewhere; devices."""
+
+    rang: str
+    took: str
 
 
 @dataclass
@@ -45,7 +56,11 @@ class Pass:
     wait: float | None = None
     talk: float | None = None
     ended: float | None = None
+    member_channel: str = ""  # that CONNECT names
     lines: list[str] = field(default_factory=list)
+    picked: Pickup | None = None  # somebody else took what rang at the member's phone
+    talk_elsewhere: float | None = None  # its end stands under another uniqueid (see `_note_masquerades`)
+    goes_on_as: str = ""  # likewise: uniqueid of the caller who took the place of the channel that waited
 
 
 @dataclass
@@ -88,7 +103,10 @@ class Ledger:
         lines = [line.split("|") for line in queue_log.splitlines()]
         told = [line for line in lines if float(line[0]) >= int(since)]
         starts = [float(line[0]) for line in told if line[4] == "QUEUESTART"]
-        return cls(_calls(rows, _rows(cdr, _CDR), starts), _passes(told), starts)
+        passes, strays = _passes(told)
+        _note_pickups(passes, rows)
+        _note_masquerades(passes, strays, rows)
+        return cls(_calls(rows, _rows(cdr, _CDR), starts), passes, starts)
 
     @classmethod
     def of_files(cls, queue_log: Path, cdr: Path, cel: Path, since: float = 0.0) -> Self:
@@ -300,10 +318,13 @@ _EXITS = {
 _COMPLETES = {"COMPLETEAGENT": 1, "COMPLETECALLER": 1, "BLINDTRANSFER": -2, "ATTENDEDTRANSFER": -2}
 
 
-def _passes(lines: Iterable[list[str]]) -> list[Pass]:
+def _passes(lines: Iterable[list[str]]) -> tuple[list[Pass], list[list[str]]]:
+    """The passes, and the lines of ends that stand under a uniqueid which waits in no such queue."""
     found: list[Pass] = []
+    strays: list[list[str]] = []
     open_: dict[tuple[str, str], Pass] = {}
-    for epoch, callid, queue, member, verb, *data in lines:
+    for line in lines:
+        epoch, callid, queue, member, verb, *data = line
         at, who = float(epoch), (callid, queue)
         if verb == "QUEUESTART":
             open_.clear()
@@ -312,14 +333,55 @@ def _passes(lines: Iterable[list[str]]) -> list[Pass]:
             found.append(open_[who])
         one = open_.get(who)
         if one is None:
+            strays += [line] if verb in _COMPLETES else []
             continue
-        one.lines.append("|".join((epoch, callid, queue, member, verb, *data)))
+        one.lines.append("|".join(line))
         if verb == "CONNECT":
-            one.outcome, one.agent, one.wait = "answered", member, float(data[0])
+            one.outcome, one.agent, one.wait, one.member_channel = "answered", member, float(data[0]), data[1]
         elif verb in _COMPLETES:
             one.talk, one.ended = float(data[_COMPLETES[verb]]), at
             del open_[who]
         elif verb in _EXITS:
             one.outcome, one.wait, one.ended = _EXITS[verb][0], float(data[_EXITS[verb][1]]), at
             del open_[who]
-    return found
+    return found, strays
+
+
+def _note_pickups(passes: Iterable[Pass], cel: Iterable[Row]) -> None:
+    """CONNECT names the member who was rung, and the channel that took the call; CEL says whose phone is which."""
+    picked: dict[str, Pickup] = {}
+    for row in cel:
+        if row["event"] == "PICKUP":
+            extra = _extra(row)
+            took = _device(extra["pickup_channel"])
+            picked[extra["pickup_channel_uniqueid"]] = Pickup(_device(row["channel"]), took)
+    for one in passes:
+        one.picked = picked.get(one.member_channel)
+
+
+def _note_masquerades(passes: Sequence[Pass], strays: Iterable[list[str]], cel: Iterable[Row]) -> None:
+    """What stands under another uniqueid because a caller took the place of the channel of a consultation.
+
+    By CEL a member's channel handed its caller on to an application (ATTENDEDTRANSFER with `app`) that runs on a second
+    channel, the consultation's. The end of the first pass, a line of that queue, member and second, may stand under the
+    second channel's uniqueid. What waits in a queue there goes on, and the book has no end of it under that uniqueid.
+    """
+    ends = {
+        (callid, queue, member): (float(epoch), data) for epoch, callid, queue, member, _, *data in strays
+    }
+    moves = [(row, _extra(row)) for row in cel if row["event"] == "ATTENDEDTRANSFER"]
+    by_member = {row["uniqueid"]: (float(row["at"]), extra) for row, extra in moves if extra.get("app")}
+    waits = {
+        extra["channel2_uniqueid"]: extra["transferee_channel_uniqueid"]
+        for _, extra in by_member.values()
+        if extra["app"] == "Queue"
+    }
+    for one in passes:
+        if one.ended is not None:
+            continue
+        if not one.outcome:
+            one.goes_on_as = waits.get(one.uniqueid, "")
+        moved_at, extra = by_member.get(one.member_channel, (0.0, {}))
+        at, data = ends.get((extra.get("channel2_uniqueid", ""), one.queue, one.agent or ""), (0.0, []))
+        if data[:2] == ["APP", extra.get("app")] and abs(at - moved_at) <= _SAME_SECOND:
+            one.talk_elsewhere = float(data[-2])

@@ -41,9 +41,14 @@ STAFFED = tuple(f"10{n:02d}" for n in range(1, 61))
 VACANT = tuple(f"10{n:02d}" for n in range(61, 100))
 
 
+def agent_at(device: str) -> str:
+    """Who is logged in at this phone, if anybody is."""
+    return f"2{device.removeprefix('PJSIP/')[1:]}"
+
+
 def shift() -> QueueConfig:
     """The queue that everybody is logged in to all day."""
-    members = tuple(f"PJSIP/{ext},0,2{ext[1:]},PJSIP/{ext}" for ext in STAFFED)
+    members = tuple(f"PJSIP/{ext},0,{agent_at(ext)},PJSIP/{ext}" for ext in STAFFED)
     return QueueConfig("shift", members=members)
 
 

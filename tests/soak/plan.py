@@ -50,6 +50,7 @@ class Wanted:
     seed: int = 1
     longest: float = 15.0  # s that a trouble lasts at most
     without: tuple[str, ...] = ()  # beginnings of the names of scenarios that are not played
+    only: tuple[str, ...] = ("",)  # beginnings of the names of those that are
 
 
 def breaks(wanted: Wanted) -> list[Break]:
@@ -69,10 +70,19 @@ def _lasts(dice: random.Random, longest: float) -> float:
     return dice.uniform(0, longest / 5) if dice.random() < 0.7 else dice.uniform(longest / 5, longest)
 
 
+def chosen(wanted: Wanted, plays: Sequence[Scenario]) -> Sequence[Scenario]:
+    """The scenarios that are played."""
+    return [
+        play
+        for play in plays
+        if play.name.startswith(wanted.only) and not play.name.startswith(wanted.without)
+    ]
+
+
 def draws(wanted: Wanted, plays: Sequence[Scenario]) -> Iterator[Draw]:
     """Plays without end: every scenario once in random order, then again."""
     dice = random.Random(f"draws {wanted.seed}")
-    plays = [play for play in plays if not play.name.startswith(wanted.without)]
+    plays = chosen(wanted, plays)
     while True:
         for play in dice.sample(plays, len(plays)):
             hangs_up = dice.uniform(0.3, 5) if dice.random() < _RESTLESS else None

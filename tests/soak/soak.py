@@ -18,7 +18,7 @@ from tests.scenarios.run import pbx_config
 from tests.scenarios.scenes import loaded
 from tests.soak.books import Ledger
 from tests.soak.crowd import STAFFED, VACANT, Crowd, shift
-from tests.soak.plan import Trouble, Wanted, breaks, draws
+from tests.soak.plan import Trouble, Wanted, breaks, chosen, draws
 from tests.soak.records import Records
 from tests.soak.rules import explain
 from tests.soak.trouble import Troubles
@@ -113,9 +113,9 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
 
 async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
     wanted = soak.wanted
-    crowd = soak.crowd = Crowd(
-        lab, draws(wanted, tuple(loaded().values())), calls=wanted.calls, at_once=wanted.at_once
-    )
+    plays = chosen(wanted, tuple(loaded().values()))
+    at_once = min(wanted.at_once, len(plays))  # nothing is played twice at a time
+    crowd = soak.crowd = Crowd(lab, draws(wanted, plays), calls=wanted.calls, at_once=at_once)
     troubles = soak.troubles = Troubles(rig, link, crowd)
     soak.phase = "playing"
     async with asyncio.TaskGroup() as group:

@@ -17,7 +17,7 @@ from cti.core.facts import Call, Disposition, Leg, Quality, QueueStay, Talk
 from tests.scenarios.judge import CLOSE, Run, Session, _differ, records
 from tests.scenarios.model import Record
 from tests.soak.books import Ledger, Pass, Told
-from tests.soak.crowd import Played
+from tests.soak.crowd import Played, agent_at
 from tests.soak.records import Records
 
 INSTANT = 0.5  # s by which AMI and CEL may differ about an instant that was seen
@@ -41,6 +41,8 @@ class Difference:
     recall: bool = (
         False  # it is that Asterisk dropped a recall at once (`tests.soak.books`), and nothing else
     )
+    ours: str | float | None = None  # of a pass: what the record says
+    elsewhere: str | float | None = None  # and what the books say of the same thing in another place
 
     def __str__(self) -> str:
         return f"{self.kind} {self.call} [{self.play} {self.quality}]: {self.what}"
@@ -102,6 +104,8 @@ class _Judge:
                 seconds = (talk.ended_at or talk.started_at) - talk.started_at
                 self._talked[channel] = self._talked.get(channel, 0.0) + seconds
         self._told_of = {channel: told for told in ledger.calls for channel in told.channels}
+        self._pass_of = {(one.uniqueid, one.lines[0]): one for one in ledger.passes}
+        self._stays = [stay for call_id in on_record.calls for stay in on_record.all(call_id, QueueStay)]
 
     def differences(self) -> Iterator[Difference]:
         owners: dict[str, list[Told]] = {}
@@ -137,6 +141,7 @@ class _Judge:
                 channel = one["uniqueid"]
                 call_id = one["call_id"] or self._records.of_channel.get(channel, "")
                 told, call = self._told_of.get(channel), self._records.calls.get(call_id)
+                book = self._pass_of.get((channel, one["lines"][0])) if one["lines"] else None
                 yield Difference(
                     one["reason"],
                     one["call_id"] or channel,
@@ -146,6 +151,8 @@ class _Judge:
                     told is not None and told.ended is None,
                     tuple(one["lines"]),
                     told is not None and told.recall_of != "",
+                    _value(one["reason"], one["ours"]),
+                    self._elsewhere(one["reason"], channel, one["ours"], book),
                 )
 
     def _of(self, told: Told, kind: str, what: str, call: Call | None = None) -> Difference:
@@ -197,11 +204,25 @@ class _Judge:
 
     # -- queues
 
+    def _elsewhere(self, kind: str, channel: str, ours: object, book: Pass | None) -> str | float | None:
+        """What the books say in another place than in the lines of the pass; of a whole pass, that it is there."""
+        match kind:
+            case "not_in_book":
+                queue = str(ours).split()[0]
+                there = any((one.goes_on_as, one.queue) == (channel, queue) for one in self._ledger.passes)
+                return str(ours) if there else None
+            case "not_in_records" if book is not None and book.goes_on_as:
+                there = any((one.uniqueid, one.queue) == (book.goes_on_as, book.queue) for one in self._stays)
+                return str(ours) if there else None
+            case "agent" if book is not None and book.picked is not None:
+                return agent_at(book.picked.took) if agent_at(book.picked.rang) == book.agent else None
+            case "book_talk" if book is not None:
+                return book.talk_elsewhere
+        return None
+
     def _passes(self) -> Iterator[Difference]:
-        stays = [stay for call_id in self._records.calls for stay in self._records.all(call_id, QueueStay)]
-        ours = _numbered(
-            (s.uniqueid, s.queue, s) for s in sorted(stays, key=lambda s: (s.joined_at, s.ordinal))
-        )
+        stays = sorted(self._stays, key=lambda stay: (stay.joined_at, stay.ordinal))
+        ours = _numbered((stay.uniqueid, stay.queue, stay) for stay in stays)
         ours = {which: stay for which, stay in ours.items() if stay.outcome not in _WITHOUT_LINE}
         theirs = _numbered((one.uniqueid, one.queue, one) for one in self._ledger.passes)
         for which in sorted(ours.keys() | theirs.keys()):
@@ -220,13 +241,14 @@ class _Judge:
                 record.quality.value if record is not None else "",
                 told is not None and told.ended is None,
                 tuple(book.lines) if book is not None else (),
+                ours=ours if isinstance(ours, str | float) else None,
+                elsewhere=self._elsewhere(kind, channel, ours, book),
             )
 
         if stay is None or book is None:
             kind = "not_in_records" if stay is None else "not_in_book"
-            yield differ(
-                kind, stay and f"{stay.queue} {stay.outcome}", book and f"{book.queue} {book.outcome}"
-            )
+            ours = "no record" if stay is None else f"{stay.queue} {stay.outcome}"
+            yield differ(kind, ours, book and f"{book.queue} {book.outcome}")
             return
         same = stay.outcome == book.outcome or (stay.outcome, book.outcome) == (
             "transferred_out",
@@ -241,6 +263,13 @@ class _Judge:
                 yield differ("book_wait", stay.book_wait, book.wait)
             if _apart(stay.book_talk, book.talk):
                 yield differ("book_talk", stay.book_talk, book.talk)
+
+
+def _value(kind: str, said: str) -> str | float | None:
+    """What `cti reconcile` says for people, as the record has it."""
+    if said == "none":
+        return None
+    return float(said) if kind in {"book_wait", "book_talk"} else said
 
 
 def against_plan(on_record: Records, run: Run, recalls: Collection[str] = ()) -> Iterator[Difference]:
