@@ -27,6 +27,8 @@ from cti.core.waits import Wait, refine
 _RING, _DOWN, _UP = 4, 0, 6  # ChannelState
 _JOINS = 3  # the step of a joining among what a row tells
 _WITHIN = 0.999  # s of a whole second
+_LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slower
+_ANSWERED_ELSEWHERE = 26  # Q.850 cause
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
 _DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
@@ -399,10 +401,11 @@ class _Teller:
     def _queue_cancelled(self, row: CelRow, source: _App) -> bool:
         """Whether the caller left, or another member was quicker."""
         rung_at = self.channels[row.uniqueid][0].at
+        late = _LATE if row.extra.get("hangupcause") == _ANSWERED_ELSEWHERE else _AT_ONCE
         for wait in self._waits.get(source.channel, ()):
             if not wait.holds_at(rung_at):
                 continue
-            if wait.answer is not None and abs(wait.answer.at - row.at) < _AT_ONCE:
+            if wait.answer is not None and -_AT_ONCE < row.at - wait.answer.at < late:
                 return True
             gave_up = wait.of.outcome is StayOutcome.ABANDONED and wait.left_at is not None
             if gave_up and abs((wait.left_at or 0.0) - row.at) < _AT_ONCE:

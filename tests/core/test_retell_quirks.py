@@ -1,5 +1,6 @@
 """CEL as a busy or a restarted Asterisk writes it tells the same calls (B3)."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -101,6 +102,25 @@ def test_a_caller_who_hangs_up_right_after_being_handed_on() -> None:
     soon = [*cel[:over], *(replace(row, at=row.at - 0.5) for row in cel[over:])]
     assert cel[over].at - 0.5 > cel[over - 1].at
     assert told(name, soon, log).all(Call)[0].ended_by is EndedBy.CALLER
+
+
+def test_a_busy_asterisk_hangs_up_late_on_the_members_who_were_slower() -> None:
+    """Cause 26 (answered elsewhere) says that somebody was quicker, whenever the phone stops ringing."""
+    name = "queue_ringall"
+    cel, log = books(name)
+    slower = {row.uniqueid for row in cel if row.event == "HANGUP" and row.extra["hangupcause"] == 26}
+    late = [
+        replace(row, at=row.at + 0.3)
+        if row.uniqueid in slower and row.event in {"HANGUP", "CHAN_END"}
+        else row
+        for row in cel
+    ]
+    session = told(name, sorted(late, key=lambda row: row.at), log)
+    assert slower
+    assert Counter(one.outcome for one in session.all(Attempt)) == {
+        AttemptOutcome.ANSWERED: 1,
+        AttemptOutcome.CANCELLED: len(slower),
+    }
 
 
 def test_a_second_of_queue_log_that_is_behind() -> None:
