@@ -329,7 +329,9 @@ def test_a_pbx_restarted_while_the_daemon_was_dead_leaves_a_fault() -> None:
     assert [fault.kind for fault in second.all(Fault)] == [FaultKind.PBX_RESTART]
     ended_at = second.call("1.1").ended_at
     assert ended_at is not None
-    assert first.memory().latest() <= ended_at <= first.at  # when Asterisk was last heard of, as far as is remembered
+    assert (
+        first.memory().latest() <= ended_at <= first.at
+    )  # when Asterisk was last heard of, as far as is remembered
 
 
 def test_a_reconnect_is_no_restart() -> None:
