@@ -190,6 +190,7 @@ transfers = _table(
     _text("to"),
     _instant("at"),
     _text("result"),
+    _sources(),
 )
 Index(None, transfers.c.call_id)
 
@@ -202,6 +203,7 @@ recordings = _table(
     _instant("started_at"),
     _instant("stopped_at", null=True),
     Column("paused", Float(53), nullable=False, server_default="0"),
+    _sources(),
 )
 Index(None, recordings.c.call_id)
 
@@ -242,6 +244,7 @@ away_episodes = _table(
     _instant("reported_at", null=True),
     _instant("logged_out_at", null=True),
     _instant("ended_at", null=True),
+    _sources(),
 )
 Index(None, away_episodes.c.agent, away_episodes.c.started_at)
 Index(

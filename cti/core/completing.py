@@ -265,7 +265,8 @@ class Completion:
             return
         unseen = stored.result not in _LED_ON and any(gap.ended_at > stored.at for gap in self._gaps)
         if unseen and told.result not in {PENDING, stored.result}:
-            self.completed.append(replace(stored, result=told.result, to=stored.to or told.to))
+            changes = {"result": told.result}
+            self._update(stored, changes if stored.to or not told.to else {**changes, "to": told.to})
 
     def _together(self, stored: Talk, told: Talk) -> float:
         """Seconds that both last, when it is more than two accounts of one instant differ by; else 0."""
@@ -287,7 +288,7 @@ class Completion:
             if ended is None:
                 continue
             if one.started_at <= ended < (one.stopped_at or ended) - SAME_INSTANT:
-                self.completed.append(replace(one, stopped_at=ended))
+                self._update(one, {"stopped_at": ended})
 
     def _add(self, call_id: str, told: Part) -> None:
         self.new.append(replace(sourced(told, self._source), call_id=call_id))
@@ -334,8 +335,6 @@ class Completion:
 
 def sourced(part: Part, source: str) -> Part:
     """The part, saying that all of it is from the books; `source` is what the channel rows were made of."""
-    if isinstance(part, Transfer):
-        return part
     sources: tuple[str, ...] = (f"*:{source}",)
     if isinstance(part, QueueStay):
         sources += tuple(f"{name}:queue_log" for name in FROM_QUEUE_LOG)

@@ -298,6 +298,7 @@ class Transfer:
     to: str  # the number that was dialled for it
     at: float
     result: str  # pending, answered, recalled, busy, no_answer, rejected, failed, abandoned
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -316,6 +317,7 @@ class Recording:
     started_at: float
     stopped_at: float | None = None
     paused: float = 0.0  # seconds inside in which neither side was recorded
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -361,6 +363,7 @@ class AwayEpisode:
     reported_at: float | None = None
     logged_out_at: float | None = None
     ended_at: float | None = None
+    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property
     def key(self) -> FactKey:
@@ -378,7 +381,9 @@ class Incident:
     agent: str
     at: float
     detail: str
-    result: str | None = None  # logged_out, paused, deferred; None until carried out
+    result: str | None = (
+        None  # logged_out, paused, deferred, unseen (told from the books); None until carried out
+    )
 
     @property
     def key(self) -> FactKey:

@@ -128,16 +128,8 @@ class _Teller:
         for transfer in parts.transfers:
             self._transfer(transfer)
         for recording in parts.recordings:
-            self._steps.append(
-                Step(
-                    recording.started_at,
-                    "hold",
-                    "pbx",
-                    f"records to {recording.file}{_paused(recording)}",
-                    "seen",
-                    "MixMonitorStart",
-                )
-            )
+            what = f"records to {recording.file}{_paused(recording)}"
+            self._add(recording, "started_at", "hold", "pbx", what, "MixMonitorStart")
         self._end(call)
         steps = tuple(sorted(self._steps, key=lambda step: (step.at, _ORDER.index(step.kind))))
         return Story(call, steps, _actors(steps))
@@ -152,17 +144,34 @@ class _Teller:
     def _stay(self, stay: QueueStay) -> None:
         queue = f"queue {stay.queue}"
         place = f" at place {stay.position}" if stay.position else ""
-        self._add(stay, "joined_at", "join", CALLER, f"joins the queue{place}", "QueueCallerJoin", queue)
+        joiner = self._joiner(stay)
+        self._add(stay, "joined_at", "join", joiner, f"joins the queue{place}", "QueueCallerJoin", queue)
+        waiting = f"{stay.pbx}-{stay.uniqueid}"  # in the end; a transfer may have put the caller in the agent's place
+        leaver = joiner if stay.id.startswith(f"{waiting}/") else self._names.get(waiting, CALLER)
+        took = f" after {stay.wait:.1f} s" if stay.wait is not None else ""
         if stay.outcome is StayOutcome.ANSWERED:
             who = f"is connected to {stay.agent or 'somebody'}"
-            took = f" after {stay.wait:.1f} s" if stay.wait is not None else ""
-            self._add(stay, "answered_at", "leave", CALLER, who + took, "AgentConnect", queue)
+            self._add(stay, "answered_at", "leave", leaver, who + took, "AgentConnect", queue)
         elif stay.left_at is not None:
-            took = f" after {stay.wait:.1f} s" if stay.wait is not None else ""
             word = (stay.outcome or "unknown").replace("_", " ")
-            self._add(
-                stay, "left_at", "leave", CALLER, f"leaves the queue: {word}{took}", "QueueCallerLeave", queue
-            )
+            left = f"leaves the queue: {word}{took}"
+            self._add(stay, "left_at", "leave", leaver, left, "QueueCallerLeave", queue)
+
+    def _joiner(self, stay: QueueStay) -> str:
+        """Who went into the queue: the caller, or an agent who consults it, maybe through a Local channel."""
+        leg_id = stay.id.rpartition("/")[0]
+        leg = next((leg for leg in self._parts.legs if leg.id == leg_id), None)
+        if leg is None:
+            return CALLER
+        if not leg.device.startswith("Local/"):
+            return self._names[leg_id]
+        transfers = (one for one in self._parts.transfers if one.kind != "blind" and one.at >= stay.joined_at)
+        consulting = (name for one in transfers if self._talks_at(name := self._party(one), stay.joined_at))
+        return next(consulting, CALLER)
+
+    def _talks_at(self, party: str, at: float) -> bool:
+        ends = ((talk, talk.ended_at if talk.ended_at is not None else at) for talk in self._parts.talks)
+        return any(self._party(talk) == party and talk.started_at <= at <= end for talk, end in ends)
 
     def _attempt(self, attempt: Attempt) -> None:
         who = f"{attempt.agent} {attempt.device}" if attempt.agent else attempt.device
@@ -218,9 +227,7 @@ class _Teller:
         kind = transfer.kind.replace("_", "-")
         what = f"hands the call on to {transfer.to} ({kind}): {transfer.result.replace('_', ' ')}"
         event = "BlindTransfer" if transfer.kind == "blind" else "AttendedTransfer"
-        call = self._parts.call  # a transfer does not say where it is known from
-        source = source_of(call, "started_at") if call.quality is Quality.FROM_BOOKS else "seen"
-        self._steps.append(Step(transfer.at, "move", self._party(transfer), what, source, event, CALLER))
+        self._add(transfer, "at", "move", self._party(transfer), what, event, CALLER)
 
     def _end(self, call: Call) -> None:
         by = f", ended by {call.ended_by}" if call.ended_by else ""

@@ -238,6 +238,8 @@ def test_calls_that_nobody_saw_say_so() -> None:
     assert {call.sources for call in calls} == {("*:cel",)}
     stays = [fact for fact in found.new if isinstance(fact, QueueStay)]
     assert all("outcome:queue_log" in stay.sources for stay in stays)
+    assert any(isinstance(fact, Transfer) for fact in found.new)
+    assert all(fact.sources for fact in found.new if isinstance(fact, PARTS))
     assert found.unexplained == []
 
 

@@ -1,8 +1,20 @@
 """The stories of real calls as a person reads them: who with whom, and nobody in two columns (B4)."""
 
+from dataclasses import replace
+
 import pytest
 
-from cti.core.facts import Attempt, Call, Leg, QueueStay, Recording, Talk, Transfer
+from cti.core.facts import (
+    Attempt,
+    Call,
+    Direction,
+    Leg,
+    QueueStay,
+    Recording,
+    StayOutcome,
+    Talk,
+    Transfer,
+)
 from cti.core.story import Parts, Story, picture, tell
 from tests.core.recorded_calls import all_names
 from tests.scenarios.fixtures import run_of
@@ -62,6 +74,47 @@ def test_whoever_hands_on_has_one_column(name: str) -> None:
     agents = [actor.split()[0] for actor in told.actors if "PJSIP/" in actor]
     assert len(agents) == len(set(agents))
     assert any("hands on" in line for line in picture(told))
+
+
+def test_a_consulted_queue_is_joined_by_the_agent() -> None:
+    """Whoever consults a queue goes into it; who comes out of it is who was put through by then."""
+    told = [line for line in lines("half_finished_to_a_queue") if "queue" in line or "connected" in line]
+    assert "anna joins the queue at place 1 (QueueCallerJoin)" in told
+    assert "caller is connected to ben after 2.0 s (AgentConnect)" in told
+    told = lines("attended_to_a_queue")
+    assert [line for line in told if "joins the queue" in line] == [
+        "caller joins the queue at place 1 (QueueCallerJoin)",
+        "anna joins the queue at place 1 (QueueCallerJoin)",
+    ]
+    assert "anna is connected to ben after 0.0 s (AgentConnect)" in told
+
+
+def test_a_queue_consulted_by_feature_code_is_joined_by_the_agent() -> None:
+    """The channel that waits is a Local one of the PBX's; the agent talks to it, and hands the caller on to it."""
+    call, agent = _leg("1.1", "PJSIP/trunk-a"), _leg("1.2", "PJSIP/1001", agent="2001", dialed=True)
+    local = _leg("1.4", "Local/7044@agents")
+    stay = QueueStay(
+        "p-1.4/q1", call.id, "p", 1, "support", "1.4", 20.0, 1, 25.0, 25.0, StayOutcome.ANSWERED, 5.0, "2002"
+    )
+    talk = Talk("p-1.2/t1", call.id, "p", "sales", "2001", "PJSIP/1001", 10.0, 30.0)
+    handed_on = Transfer("p-1.2/x1", call.id, "p", "attended", "2001", "7044", 30.0, "answered")
+    whole = Call("p-1.1", "p", Direction.INBOUND, "139", "", "7044", 1.0)
+    told = tell(Parts(whole, [call, agent, local], [stay], talks=[talk], transfers=[handed_on]))
+    assert [step.who for step in told.steps if step.kind in {"join", "leave"}] == ["2001 PJSIP/1001"] * 2
+
+
+def _leg(uniqueid: str, device: str, *, agent: str | None = None, dialed: bool = False) -> Leg:
+    return Leg(f"p-{uniqueid}", "p-1.1", "p", uniqueid, "1.1", f"{device}-1", device, "", agent, dialed, 1.0)
+
+
+def test_a_transfer_says_where_it_is_known_from() -> None:
+    """What a book filled in is marked, part by part."""
+    session = hear(FIXTURES / "blind_by_the_phone.ami.gz")
+    call = min(session.all(Call), key=lambda call: call.started_at)
+    (transfer,) = session.all(Transfer)
+    for sources, said in (((), "seen"), (("*:cel",), "cel"), (("result:cel",), "seen")):
+        told = tell(Parts(call, session.all(Leg), transfers=[replace(transfer, sources=sources)]))
+        assert [step.source for step in told.steps if step.kind == "move"] == [said]
 
 
 def test_a_pickup_is_no_ringing() -> None:

@@ -155,6 +155,7 @@ class Transfer(Answer):
     to: str
     at: Instant
     result: str
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class Recording(Answer):
@@ -167,6 +168,7 @@ class Recording(Answer):
     started_at: Instant
     stopped_at: Instant | None
     paused: float
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class CallRecord(Call, Figures):
@@ -217,6 +219,7 @@ class AwayEpisode(Answer):
     reported_at: Instant | None
     logged_out_at: Instant | None
     ended_at: Instant | None
+    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
 class WorkItem(Answer):
