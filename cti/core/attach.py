@@ -156,6 +156,7 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     went with it, and how long nothing ran is nobody's talk.
     """
     gone_at = seen.at if heard_until is None else heard_until
+    calls.in_step_at = seen.at
     waiting = {(entry.uniqueid, entry.queue) for entry in seen.waiting}
     for call in calls.calls.values():
         call.quality = Quality.GAPPED
@@ -328,8 +329,12 @@ def _known(leg: LegPart, queue: str, joined_at: float) -> bool:
 
 
 def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
-    """Phones found ringing are attempts from now on, in the queue their caller waits in."""
-    for leg in [calls.legs[channel.uniqueid] for channel in seen.channels if channel.state != _UP]:
+    """Phones found ringing are attempts from now on, in the queue their caller waits in.
+
+    The oldest channel first: the ringing of a member on a Local channel is that channel's, not the phone's behind it.
+    """
+    ringing = [calls.legs[channel.uniqueid] for channel in seen.channels if channel.state != _UP]
+    for leg in sorted(ringing, key=lambda leg: age_of(leg.uniqueid)):
         fresh = leg.attempt is None and leg.dial_status is None and not calls.rings_already(leg)
         if leg.dialed and leg.agent is not None and fresh:
             stay = next((stay for stay in leg.call.stays if stay.outcome is None), None)

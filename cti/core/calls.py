@@ -79,6 +79,7 @@ class Calls:
         self.calls: dict[str, CallPart] = {}  # living calls by id
         self.bridges: dict[str, Bridge] = {}
         self._by_name: dict[str, str] = {}  # Local channels: full name to uniqueid
+        self.in_step_at = 0.0  # whoever made what began before may not have been seen
         self.connected: dict[tuple[str, str], list[StayPart]] = {}  # these owe an AgentComplete
         self._moving: dict[
             str, list[LegPart]
@@ -116,6 +117,8 @@ class Calls:
         if e.uniqueid in self.legs or f"{self.pbx}-{e.uniqueid}" in self.calls:
             return  # told twice
         leg = self.add_leg(e, e.at)
+        if e.at < self.in_step_at:
+            leg.call.quality = _GAPPED
         if e.state == _RINGING_IN and leg.pair is None:
             self.show(leg.call)
 

@@ -31,6 +31,7 @@ _INSTANTS: dict[type, tuple[str, ...]] = {
 
 def redate(calls: Calls, seconds: float) -> None:
     """Move every living call with all its parts by so many seconds; they are told again."""
+    calls.in_step_at += seconds
     for call in calls.calls.values():
         parts: list[Part] = [call, *call.legs, *call.stays, *call.attempts, *call.talks]
         parts += [*call.transfers, *call.recordings]

@@ -69,6 +69,7 @@ def together(scripts: Iterable[Iterable[ev.Event]]) -> list[ev.Event]:
     logins = [event for event in events if isinstance(event, ev.Resynced)]
     first = replace(
         logins[0],
+        at=min(login.at for login in logins),
         queues=tuple(queue for login in logins for queue in login.queues),
         members=tuple(member for login in logins for member in login.members),
     )

@@ -1,6 +1,7 @@
 """A daemon that comes late, or back, finds its calls again: same id, same edges, same end (B3, A1)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -290,6 +291,40 @@ def test_a_bridge_made_after_the_list_is_told_when_it_is_entered() -> None:
     pbx.say(ev.BridgeEntered(START + 1, "new", "1.1", "", "basic", "simple_bridge", ""))
     pbx.say(ev.BridgeEntered(START + 1, "new", "2.1", "", "basic", "simple_bridge", ""))
     assert [talk.started_at for talk in pbx.all(Talk)] == [START + 1]
+
+
+def test_what_began_while_the_lists_were_made_is_gapped() -> None:
+    """B3: its events were held back, but who made it may have come and gone before the lists were read."""
+    pbx = Dialogue()
+    pbx.resynced()
+    early, late = (
+        ev.ChannelCreated(at, uniqueid, "0.9", f"PJSIP/1001-000{n}", 0, "1001", "", "from-internal", "s")
+        for n, (at, uniqueid) in enumerate(((pbx.at - 0.01, "1.1"), (pbx.at + 0.01, "1.2")))
+    )
+    for created in (early, late):
+        pbx.say(created)
+        pbx.say(ev.DialBegan(created.at, "", created.uniqueid, "1001", ""))
+        pbx.say(ev.DialEnded(created.at, "", created.uniqueid, "BUSY", ""))
+        pbx.say(ev.ChannelHungUp(created.at, created.uniqueid, 17, ""))
+    assert [call.quality for call in pbx.all(Call)] == [Quality.GAPPED, Quality.COMPLETE]
+
+
+def test_a_member_on_a_local_channel_that_is_found_ringing_rings_once() -> None:
+    """B1, B3: the phone behind it is listed, too, and the events held back tell of the member's ringing."""
+    pbx = Dialogue()
+    local, phone = "Local/1001@phones-01;1", "PJSIP/1001-0003"
+    caller = channel("1.1", "PJSIP/trunk-a-0001", "Queue", linkedid="1.1")
+    rung = [
+        replace(channel(uniqueid, name, application, linkedid="1.1"), state=5)
+        for uniqueid, name, application in (("1.4", phone, "AppDial"), ("1.2", local, "AppQueue"))
+    ]
+    member = ev.MemberSeen(
+        START, "listed", "sales", "2001", "Local/1001@phones", "PJSIP/1001", "dynamic", False, "", 6, 0, 0, 0
+    )
+    waiting = ev.CallerSeen(START, "sales", "1.1", 1, 5.0)
+    pbx.resynced(channels=(*rung, caller), members=(member,), waiting=(waiting,))
+    pbx.say(ev.MemberCalled(START - 0.01, "sales", "1.1", "1.2", "2001", "Local/1001@phones"))
+    assert [(one.id, one.agent, one.queue) for one in pbx.all(Attempt)] == [("p-1.2/a", "2001", "sales")]
 
 
 def test_a_lost_link_is_a_fault_from_its_begin_to_its_end() -> None:
