@@ -142,6 +142,21 @@ class Agents:
             self._agent(episode.agent).watch.episode = episode
             self._out_of_step = True
 
+    def learn(self, states: Iterable[AgentState]) -> None:
+        """Take what the books told of a gap: who was found after it as before it may have been otherwise meanwhile.
+
+        Such a state holds since an instant within the gap, and whatever is told of it from now on is told of that row.
+        """
+        latest = {state.agent: state for state in sorted(states, key=lambda state: state.since)}
+        for state in latest.values():
+            known = self._agents.get(state.agent)
+            told = known.told if known is not None else None
+            if known is None or told is None or told.since >= state.since:
+                continue  # it has changed since
+            if (told.state, told.reason) == (state.state, state.reason):
+                known.told = replace(state, name=told.name, device=told.device, queues=told.queues)
+                self._facts.append(known.told)
+
     def step(self, event: ev.Event) -> None:
         """Take one event; what it made true is returned by `settle`."""
         handler = self._EVENTS.get(type(event))
@@ -349,8 +364,9 @@ class Agents:
         """Tell a state; one that begins where the told one began takes its place."""
         told = agent.told
         before, before_since = (None, None) if told is None else (told.state, told.since)
+        sources: tuple[str, ...] = ()
         if told is not None and told.since == since:
-            before, before_since = told.previous, told.previous_since
+            before, before_since, sources = told.previous, told.previous_since, told.sources
         name = self.names.get(agent.id, agent.id)
         agent.told = AgentState(
             self.pbx,
@@ -364,6 +380,7 @@ class Agents:
             cause,
             before,
             before_since,
+            sources,
         )
         self._facts.append(agent.told)
 

@@ -42,6 +42,7 @@ from cti.core.retell import deaths, retell
 from cti.core.rules import Rules
 
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
+_LOOKED = 1e-4  # s; the store has microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,16 @@ class _Planner:
     # -- agents
 
     def _agents(self) -> None:
+        """A state that began as a gap ended is what somebody was found in then; since when is for the books to say."""
+        seen = [state for state in self._known.agent_states if not self._looked(state.since)]
         for fact in self._told:
             if not isinstance(fact, AgentState) or not self._in_gap(fact.since):
                 continue
-            if not any(_same_state(fact, stored) for stored in self._known.agent_states):
+            if not any(_same_state(fact, stored) for stored in seen):
                 self._plan.new.append(replace(fact, previous_since=None, sources=("*:queue_log",)))
+
+    def _looked(self, at: float) -> bool:
+        return any(abs(gap.ended_at - at) < _LOOKED for gap in self._gaps)
 
     def _in_gap(self, at: float) -> bool:
         return any(gap.began_at < at < gap.ended_at for gap in self._gaps)

@@ -101,6 +101,7 @@ class Bookkeeper:
         *,
         now: Callable[[], float],
         seen: Callable[[Sequence[Fact]], None] = lambda _facts: None,
+        learned: Callable[[Sequence[AgentState]], None] = lambda _states: None,
         reconciled: Callable[[Report, int], None] = lambda _report, _bad: None,
         readable: Callable[[str], None] = lambda _why: None,
         settle: float = SETTLE,
@@ -117,6 +118,7 @@ class Bookkeeper:
             writer: the store's.
             now: epoch seconds on the PBX's clock.
             seen: gets calls and parts that nobody had seen, for today's figures.
+            learned: gets states of agents that nobody had seen, for the live core.
             reconciled: gets each comparison, and how many unreadable lines were met for the first time.
             readable: hears after each round why the books could not be read; "" when they could.
             settle: seconds the books get to have something.
@@ -126,7 +128,7 @@ class Bookkeeper:
         self.status = BooksStatus(pbx, unverified="the books have not been read yet")
         self._pbx, self._rules, self._books = pbx, rules, books
         self._records, self._writer = records, writer
-        self._now, self._seen, self._reconciled = now, seen, reconciled
+        self._now, self._seen, self._learned, self._reconciled = now, seen, learned, reconciled
         self._settle, self._lag, self._every = settle + books.behind, lag + books.behind, every
         self._readable, self._failed = readable, 0  # rounds in a row
         self._gaps: dict[str, Gap] = {}
@@ -276,6 +278,7 @@ class Bookkeeper:
         await self._writer.committed()
         self.status.filled += len(found.new) + len(found.completed)
         self._seen([fact for fact in found.new if not isinstance(fact, AgentState)])
+        self._learned([fact for fact in found.new if isinstance(fact, AgentState)])
         log.info(
             "filled_from_books",
             pbx=self._pbx,

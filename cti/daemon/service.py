@@ -96,6 +96,7 @@ class Room:
             service.store.writer,
             now=self.pbx.now,
             seen=service.seen_marks,
+            learned=self.core.agents.learn,
             reconciled=service.reconciled(name),
             readable=self._books_readable,
         )

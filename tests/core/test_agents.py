@@ -323,6 +323,44 @@ def test_what_changed_in_the_gap_was_changed_while_the_link_was_lost(pbx: Dialog
     assert (pbx.state("11").state, pbx.state("11").cause) == (State.LOGGED_OUT, Cause.LINK_LOST)
 
 
+def from_books(state: State, since: float) -> AgentState:
+    """What the books told of a gap, after it."""
+    return AgentState("p", "11", "11", "", (), state, since, "", Cause.PBX, sources=("*:queue_log",))
+
+
+def test_what_the_books_told_of_a_gap_is_gone_on_from(pbx: Dialogue) -> None:
+    """B3: who went and came back while nobody listened is there since coming back; what is told then is of that row."""
+    pbx.member("11", PHONE, "q1")
+    pbx.link_lost()
+    lost = pbx.at
+    pbx.wait(60)
+    pbx.resynced(members=(listed(pbx),))
+    gone, back = from_books(State.LOGGED_OUT, lost + 10), from_books(State.AVAILABLE, lost + 30)
+    pbx.core.agents.learn([back, gone])
+    assert pbx.core.agents.state_of("11") == (State.AVAILABLE, lost + 30, "")
+    pbx.member("11", PHONE, "q2")
+    now = pbx.state("11")
+    assert (now.since, now.queues, now.sources) == (lost + 30, ("q1", "q2"), ("*:queue_log",))
+    pbx.pause("11", PHONE, "q1", "q2")
+    assert (pbx.state("11").previous_since, pbx.state("11").sources) == (lost + 30, ())
+
+
+def test_what_the_books_told_too_late_changes_nothing_now(pbx: Dialogue) -> None:
+    """B3: a state that began after the gap, or that the books do not lead to, is what was seen."""
+    pbx.member("11", PHONE, "q1")
+    pbx.link_lost()
+    lost = pbx.at
+    pbx.wait(60)
+    pbx.resynced(members=(listed(pbx),))
+    before = pbx.state("11")
+    pbx.core.agents.learn([from_books(State.LOGGED_OUT, lost + 10)])
+    assert pbx.core.agents.state_of("11") == (State.AVAILABLE, before.since, "")
+    pbx.pause("11", PHONE, "q1")
+    away = pbx.state("11")
+    pbx.core.agents.learn([from_books(State.AVAILABLE, lost + 30)])
+    assert pbx.core.agents.state_of("11") == (State.AWAY, away.since, "break")
+
+
 def test_a_restarted_daemon_goes_on_where_it_was(pbx: Dialogue) -> None:
     """A1: a state that still holds keeps its since; nothing is decided before the PBX has been asked."""
     pbx.member("11", PHONE, "q1")

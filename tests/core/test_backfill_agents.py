@@ -1,0 +1,48 @@
+"""What the books add to the states of agents: since when somebody was in what they were found in after a gap (B3, C1)."""
+
+from cti.core.backfill import Rows, plan
+from cti.core.books import QueueRow, parse_queue_line
+from cti.core.facts import AgentState, Cause, Gap, State
+from cti.core.memory import Known
+from cti.core.rules import Rules
+
+GAP = Gap("p-1192", "p", 1132.0, 1192.437, "link")
+
+
+def book(*lines: str) -> Rows:
+    rows = [parse_queue_line(line) for line in lines]
+    return Rows([row for row in rows if isinstance(row, QueueRow)])
+
+
+def state(of: State, since: float, cause: Cause = Cause.PBX, reason: str = "") -> AgentState:
+    return AgentState("p", "11", "11", "PJSIP/11", ("q1",), of, since, reason, cause)
+
+
+def added(rows: Rows, *known: AgentState) -> list[tuple[State, float]]:
+    """What is added, and that nothing more is when it is done again."""
+    found = [fact for fact in _new(rows, known) if isinstance(fact, AgentState)]
+    assert _new(rows, (*known, *found)) == []
+    return [(fact.state, fact.since) for fact in found]
+
+
+def _new(rows: Rows, known: tuple[AgentState, ...]) -> list[object]:
+    new = plan("p", Rules(), [GAP], rows, Known(agent_states=known)).new
+    return [fact for fact in new if isinstance(fact, AgentState)]
+
+
+IN = "1100|MANAGER|q1|11|ADDMEMBER|"
+AWAY = "1110|NONE|q1|11|PAUSE|lunch"
+
+
+def test_a_change_just_before_the_gap_ended_has_its_own_second() -> None:
+    """B3: found when the PBX was asked again; the book says since when, though it is only a second before."""
+    here, away = state(State.AVAILABLE, 1100.2), state(State.AWAY, 1110.3, Cause.PBX, "lunch")
+    found = state(State.AVAILABLE, GAP.ended_at, Cause.LINK_LOST)
+    back = "1191|NONE|q1|11|UNPAUSE|"
+    assert added(book(IN, AWAY, back), here, away, found) == [(State.AVAILABLE, 1191.0)]
+
+
+def test_a_change_that_was_seen_is_not_added() -> None:
+    """B3: what somebody heard, before the gap or after it, is as it was."""
+    seen = state(State.AVAILABLE, 1100.2), state(State.AWAY, 1191.6, Cause.PBX, "lunch")
+    assert added(book(IN, "1191|NONE|q1|11|PAUSE|lunch"), *seen) == []
