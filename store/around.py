@@ -5,11 +5,22 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cti.core.facts import AgentState, Attempt, Call, Gap, Leg, QueueStay, Recording, Talk, Transfer
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    AwayEpisode,
+    Call,
+    Gap,
+    Leg,
+    QueueStay,
+    Recording,
+    Talk,
+    Transfer,
+)
 from cti.core.memory import Known
 from store.merged import families, parts
 from store.reading import facts, select_facts
-from store.tables import agent_states, calls, gaps, legs, links
+from store.tables import agent_states, away_episodes, calls, gaps, legs, links
 
 _CHUNK = 5_000  # ids in one statement
 
@@ -17,7 +28,7 @@ _CHUNK = 5_000  # ids in one statement
 async def around(
     connection: AsyncConnection, pbx: str, uniqueids: Iterable[str], *, since: float, before: float
 ) -> Known:
-    """Calls that ended in [since, before) or that have one of these channels, whole; states that held there."""
+    """Calls that ended in [since, before) or that have one of these channels, whole; states and absences that lasted there."""
     ids = await _call_ids(connection, pbx, uniqueids, since=since, before=before)
     known: list[Known] = []
     for start in range(0, len(ids), _CHUNK):
@@ -39,6 +50,11 @@ async def around(
         agent_states.c.since < before,
         agent_states.c.until.is_(None) | (agent_states.c.until > since),
     )
+    away = select_facts(AwayEpisode).where(
+        away_episodes.c.pbx == pbx,
+        away_episodes.c.started_at < before,
+        away_episodes.c.ended_at.is_(None) | (away_episodes.c.ended_at > since),
+    )
     return Known(
         calls=[one for chunk in known for one in chunk.calls],
         legs=[one for chunk in known for one in chunk.legs],
@@ -48,6 +64,7 @@ async def around(
         transfers=[one for chunk in known for one in chunk.transfers],
         recordings=[one for chunk in known for one in chunk.recordings],
         agent_states=await facts(connection, AgentState, held.order_by(agent_states.c.since)),
+        episodes=await facts(connection, AwayEpisode, away.order_by(away_episodes.c.started_at)),
     )
 
 

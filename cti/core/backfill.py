@@ -7,7 +7,7 @@ is held against what is on record:
 * A call that the gap cut gets what is missing: parts that are not there, and fields that are unknown. Unknown is what
   is empty, an outcome `unknown`, and an instant that is the gap's own end, for that is when somebody looked, not when
   it happened. What was seen is never changed, and the call stays `gapped`.
-* An agent's states that began within the gap are added.
+* An agent's states that began within the gap are added, and away episodes (see `cti.core.absences`).
 
 Every field so filled says in `sources` which book it came from. Nothing is done twice: a call that is whole needs
 nothing, so running this again over the same books gives nothing.
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cti.core import events as ev
+from cti.core.absences import absences
 from cti.core.books import QueueRow
 from cti.core.cel import CelRow
 from cti.core.completing import Completion, Part, sourced
@@ -24,6 +25,7 @@ from cti.core.core import Core
 from cti.core.facts import (
     AgentState,
     Attempt,
+    AwayEpisode,
     Call,
     EndedBy,
     Fact,
@@ -63,7 +65,7 @@ class Plan:
     unexplained: list[str] = field(default_factory=list)  # ids of new calls that no gap explains
     living: list[str] = field(
         default_factory=list
-    )  # ids of calls that are to be looked at when they are over
+    )  # ids of calls and away episodes that are to be looked at when they are over
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -90,9 +92,10 @@ class _Planner:
     def __init__(  # noqa: PLR0917 - what `plan` was given
         self, pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known, not_before: float
     ) -> None:
-        self._not_before = not_before
+        self._not_before, self._grace = not_before, rules.away.grace
         self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
-        self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known)]
+        heard = max((gap.ended_at for gap in gaps), default=0.0)
+        self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known, heard)]
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         died = (at for _start, at in deaths(rows.queue_log, rows.cel))
@@ -109,6 +112,7 @@ class _Planner:
         for call in sorted(calls, key=lambda call: self._root(call.id) is not self._known_calls.get(call.id)):
             self._take(call, parts.get(call.id, []))
         self._agents()
+        self._absences()
         self._plan.new += self._completion.new
         self._plan.completed += self._completion.completed
         return self._plan
@@ -182,6 +186,14 @@ class _Planner:
             if not any(_same_state(fact, stored) for stored in seen):
                 self._plan.new.append(replace(fact, previous_since=None, sources=("*:queue_log",)))
 
+    def _absences(self) -> None:
+        told = [fact for fact in self._told if isinstance(fact, AwayEpisode)]
+        known, grace = self._known.episodes, self._grace
+        found = absences(told, known, self._gaps, grace=grace, not_before=self._not_before)
+        self._plan.new += found.new
+        self._plan.completed += found.completed
+        self._plan.living += found.living
+
     def _looked(self, at: float) -> bool:
         return any(abs(gap.ended_at - at) < _LOOKED for gap in self._gaps)
 
@@ -195,8 +207,8 @@ def _same_state(one: AgentState, two: AgentState) -> bool:
     ) < _SAME_STATE
 
 
-def _tell(pbx: str, rules: Rules, rows: Rows, known: Known) -> list[Fact]:
-    """Every part as the books have it in the end."""
+def _tell(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float) -> list[Fact]:
+    """Every part as the books have it in the end; `heard` is when the last of the gaps was over."""
     begin = min([*(row.at for row in rows.cel[:1]), *(row.at for row in rows.queue_log[:1])], default=0.0)
     held = _held(known.agent_states, begin)
     core = Core(pbx, rules)
@@ -205,9 +217,13 @@ def _tell(pbx: str, rules: Rules, rows: Rows, known: Known) -> list[Fact]:
     resynced = ev.Resynced(begin, 0.0, members=tuple(_members(held.values(), begin)))
     later = sorted(known.agent_states, key=lambda state: -state.since)
     seats = {state.agent: state.device for state in (*later, *held.values()) if state.device}
+    last = max(heard, begin)
     for event in (resynced, *retell(rows.cel, rows.queue_log, seats)):
+        last = max(last, event.at)
         for fact in core.step(event).facts:
             parts[fact.key] = fact
+    back_for_good = core.step(ev.Tick(last + rules.away.grace + _SAME_STATE)).facts
+    parts.update((fact.key, fact) for fact in back_for_good if isinstance(fact, AwayEpisode))
     return list(parts.values())
 
 

@@ -53,3 +53,4 @@ class Known:
     transfers: Sequence[Transfer] = ()
     agent_states: Sequence[AgentState] = ()  # that held when the rows begin, or began since
     recordings: Sequence[Recording] = ()
+    episodes: Sequence[AwayEpisode] = ()  # that lasted then

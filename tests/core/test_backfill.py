@@ -16,6 +16,7 @@ from cti.core.core import Core
 from cti.core.facts import (
     AgentState,
     Attempt,
+    AwayEpisode,
     Call,
     Fact,
     FactKey,
@@ -66,7 +67,7 @@ def listen(core: Core, events: Iterable[ev.Event], records: Records) -> None:
     """What a store that takes every fact has afterwards."""
     for event in events:
         for fact in core.step(event).facts:
-            if isinstance(fact, (*PARTS, AgentState)):
+            if isinstance(fact, (*PARTS, AgentState, AwayEpisode)):
                 records[fact.key] = fact
 
 
@@ -94,7 +95,16 @@ def known(records: Records) -> Known:
     def of(kind: type[Any]) -> list[Any]:
         return [fact for fact in records.values() if isinstance(fact, kind)]
 
-    return Known(of(Call), of(Leg), of(QueueStay), of(Attempt), of(Talk), of(Transfer), of(AgentState))
+    return Known(
+        of(Call),
+        of(Leg),
+        of(QueueStay),
+        of(Attempt),
+        of(Talk),
+        of(Transfer),
+        of(AgentState),
+        episodes=of(AwayEpisode),
+    )
 
 
 def fill(records: Records, gap: Gap) -> Plan:
@@ -175,6 +185,19 @@ def _agree(records: Mapping[FactKey, Any], kind: type[Any], *names: str) -> None
     assert ours.keys() == right.keys()
     for id_, part in right.items():
         assert [getattr(ours[id_], name) for name in names] == [getattr(part, name) for name in names]
+
+
+@pytest.mark.parametrize("gap", GAPS[::2])
+def test_whoever_was_away_is_on_record_as_such(gap: tuple[int, int]) -> None:
+    """C3: the absences of the session, wherever the gap lay, once it is over."""
+    records, missed = interrupted(*gap)
+    fill(records, missed)
+    ours, right = (list(_facts(one, AwayEpisode).values()) for one in (records, whole()))
+    assert len(ours) == len(right) > 0
+    for mine, one in zip(ours, right, strict=True):
+        assert (mine.agent, mine.reported_at) == (one.agent, None)
+        assert _same(mine.started_at, one.started_at, _SECOND), (mine, one)
+        assert _same(mine.ended_at, one.ended_at, _SECOND), (mine, one)
 
 
 def _talked(records: Mapping[FactKey, Any]) -> dict[tuple[str, str | None, str], float]:

@@ -9,7 +9,7 @@ import pytest
 
 from config.sections import PbxSettings
 from cti.core.core import Core
-from cti.core.facts import Call, Fact, Link, Quality
+from cti.core.facts import AgentState, Call, Cause, Fact, Link, Quality, State
 from cti.core.parsing import parse
 from cti.core.reconcile import Report
 from cti.core.rules import Rules
@@ -212,3 +212,25 @@ async def test_unreadable_lines_are_counted_once(kept: Kept) -> None:
     kept.now += 120
     await kept.keeper.round()
     assert kept.bad_lines == kept.keeper.status.bad_lines == 1
+
+
+async def test_an_absence_of_a_dead_time_is_filled_in_once(kept: Kept) -> None:
+    """C3, B3: who stepped away and came back unseen is on record, from the book; whoever fills again adds nothing."""
+    book = kept.paths["queue_log"]
+    turns = [f"{BEGAN + 10:.0f}|NONE|sales|2099|PAUSE|break", f"{BEGAN + 40:.0f}|NONE|sales|2099|UNPAUSE|"]
+    book.write_text(
+        "\n".join(sorted([*book.read_text().splitlines(), *turns], key=lambda line: int(line[:10]))) + "\n"
+    )
+    state = AgentState(
+        "main", "2099", "2099", "PJSIP/1099", ("sales",), State.AVAILABLE, BEGAN - 9, "", Cause.AGENT
+    )
+    await kept.put(Link("main", up=True, at=BEGAN - 10), state)
+    for _ in range(2):
+        keeper = kept.made()
+        await keeper.restore((BEGAN - 10, BEGAN - 5))
+        keeper.take([Link("main", up=True, at=ENDED)])
+        assert (await keeper.round()).gaps == 0
+        (episode,) = (await kept.store.queries.away_episodes(agent="2099")).items
+        assert (episode.started_at, episode.ended_at) == (BEGAN + 10, BEGAN + 40)
+        assert episode.sources == ("*:queue_log",)
+        assert episode.warned_at is None
