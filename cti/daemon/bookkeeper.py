@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 
 from cti.core.backfill import Plan, plan, uniqueids
-from cti.core.facts import AgentState, Call, Fact, Gap, Link, Quality
+from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quality
 from cti.core.memory import Known
 from cti.core.reconcile import MismatchReason, Report, reconcile
 from cti.core.rules import Rules
@@ -158,7 +158,7 @@ class Bookkeeper:
             self._first_seen, self._last_seen = seen
 
     def take(self, facts: Sequence[Fact]) -> None:
-        """Notice gaps, and calls of theirs that are over."""
+        """Notice gaps, and calls and absences of theirs that are over."""
         for fact in facts:
             match fact:
                 case Link(up=False):
@@ -168,6 +168,8 @@ class Bookkeeper:
                 case Link(up=True):
                     self._back(fact.at)
                 case Call(ended_at=float()) if fact.quality is not Quality.COMPLETE:
+                    self._look_at(self._now() + self._settle)
+                case AwayEpisode(ended_at=float()) if self._gaps:
                     self._look_at(self._now() + self._settle)
 
     def _back(self, at: float) -> None:
