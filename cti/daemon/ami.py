@@ -251,8 +251,7 @@ class Pbx:
                 name, settings.host, settings.port, account.user, account.secret.get_secret_value(), tls
             )
             stream = self.stream if role == "reader" else None
-            came_up = self._hurry_others if role == "reader" else lambda: None
-            link = connection(role, access, timing, stream, room=inbox.room, came_up=came_up)
+            link = connection(role, access, timing, stream, room=inbox.room, came_up=self._hurry_others)
             self.links[role] = shared.setdefault((access.user, access.secret), link)
 
     async def run(self) -> None:
@@ -262,7 +261,7 @@ class Pbx:
                 group.create_task(link.run(), name=f"{self.name}-{link.status.role}")
 
     def _hurry_others(self) -> None:
-        """The PBX that lets the reader in has room for the others: they need not wait out their delays."""
+        """A PBX that lets one in has room for the others: they need not wait out their delays."""
         for link in self.links.values():
             link.hurry()
 

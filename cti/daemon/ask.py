@@ -45,9 +45,13 @@ class _Asked:
         except (ValueError, OverflowError) as error:
             raise typer.BadParameter(str(error), param_hint=option) from None
 
-    def verified(self, pbx: str | None) -> None:
-        """Say beside figures which PBXs' books cannot be read or compared."""
-        for one in self.client.get("/api/v1/books", {"pbx": pbx})["items"]:
+    def figures(
+        self, rows: Sequence[Mapping[str, Any]], draw: Draw, nothing: str, pbx: str | None = None
+    ) -> None:
+        """Write rows as `show` does, and say which PBXs' books cannot be read or compared, and why: in JSON in each row."""
+        books = self.client.get("/api/v1/books", {"pbx": pbx})["items"]
+        self.show([{**row, "unverified": _why(books, row["pbx"])} for row in rows], draw, nothing)
+        for one in books:
             if one["unverified"]:
                 say(f"{one['pbx']}: UNVERIFIED: {one['unverified']}")
 
@@ -59,6 +63,10 @@ class _Asked:
             console().print(draw(Tables(self.zone, self.now))(rows))
         else:
             typer.echo(nothing)
+
+
+def _why(books: Sequence[Mapping[str, Any]], pbx: str) -> str:
+    return next((str(one["unverified"]) for one in books if one["pbx"] == pbx), "")
 
 
 def calls(  # noqa: PLR0917 - each is an option
@@ -93,8 +101,7 @@ def calls(  # noqa: PLR0917 - each is an option
         "open": None if open_ is None else str(open_).lower(),
     }
     rows = asked.client.items("/api/v1/calls", query, limit)
-    asked.show(rows, lambda tables: tables.calls, "No call is on record for this.")
-    asked.verified(pbx)
+    asked.figures(rows, lambda tables: tables.calls, "No call is on record for this.", pbx)
 
 
 def agents(
@@ -109,8 +116,7 @@ def agents(
     """
     asked = _Asked(config, as_json=as_json)
     rows = asked.client.get("/api/v1/agents", {"state": state, "pbx": pbx})["items"]
-    asked.show(rows, lambda tables: tables.agents, "No agent is known yet.")
-    asked.verified(pbx)
+    asked.figures(rows, lambda tables: tables.agents, "No agent is known yet.", pbx)
 
 
 def queues(config: ConfigOption = None, as_json: JsonOption = False, pbx: PbxOption = None) -> None:
@@ -120,8 +126,7 @@ def queues(config: ConfigOption = None, as_json: JsonOption = False, pbx: PbxOpt
     """
     asked = _Asked(config, as_json=as_json)
     rows = asked.client.get("/api/v1/queues", {"pbx": pbx})["items"]
-    asked.show(rows, lambda tables: tables.queues, "No queue is known yet.")
-    asked.verified(pbx)
+    asked.figures(rows, lambda tables: tables.queues, "No queue is known yet.", pbx)
 
 
 def duty(

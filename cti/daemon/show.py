@@ -66,7 +66,16 @@ class Tables:
     def calls(self, rows: Sequence[Row]) -> Table:
         """Make the table of calls."""
         table = _table(
-            "started", "from", "name", "to", "direction", "ended as", "answered after", "length", "id"
+            "started",
+            "from",
+            "name",
+            "to",
+            "direction",
+            "ended as",
+            "answered after",
+            "length",
+            "record",
+            "id",
         )
         for row in rows:
             length = _between(row["started_at"], row["ended_at"] or self._now.isoformat())
@@ -79,8 +88,12 @@ class Tables:
                 word(row["disposition"] or "going on"),
                 span(_between(row["started_at"], row["answered_at"])),
                 span(length),
+                word(row["quality"]),
                 cell(row["id"], "" if row["quality"] == "complete" else "yellow"),
             )
+        table.caption = (
+            "record: complete (all of it was seen), gapped (some was missed), from books (nobody listened)"
+        )
         return table
 
     def agents(self, rows: Sequence[Row]) -> Table:

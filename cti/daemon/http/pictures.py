@@ -50,7 +50,7 @@ class StoryStep(Answer):
     to: str = Field(description="with whom, if with anybody")
 
 
-class Story(Answer):
+class Story(Figures):
     """The whole story of one call."""
 
     call: Call

@@ -222,9 +222,17 @@ ROUTES: tuple[Route[Any], ...] = (
         duty,
         "no hotline has this name, or no roster reaches that instant",
     ),
-    Route("/api/v1/work-items", "Work items, newest first", q.WorkItemsQuery, m.Page[m.WorkItem], work_items),
+    Route(
+        "/api/v1/work-items",
+        "Work items, newest first",
+        q.WorkItemsQuery,
+        m.FiguresPage[m.WorkItem],
+        work_items,
+    ),
     Route("/api/v1/faults", "Faults, newest first", q.FaultsQuery, m.Page[m.FaultReport], faults),
-    Route("/api/v1/incidents", "Incidents, newest first", q.IncidentsQuery, m.Page[m.Incident], incidents),
+    Route(
+        "/api/v1/incidents", "Incidents, newest first", q.IncidentsQuery, m.FiguresPage[m.Incident], incidents
+    ),
 )
 
 
@@ -248,7 +256,14 @@ async def answer(route: Route[Any], deps: HttpDeps, path: Mapping[str, str], que
 
 def _unverified(deps: HttpDeps, made: m.Figures, query: q.Query) -> list[m.Unverified]:
     """PBXs whose figures may be in this answer, and cannot be verified."""
-    of = made.pbx if isinstance(made, m.CallRecord) else getattr(query, "pbx", None)
+    of: str | None
+    match made:
+        case m.CallRecord():
+            of = made.pbx
+        case pic.Story():
+            of = made.call.pbx
+        case _:
+            of = getattr(query, "pbx", None)
     return [
         m.Unverified(pbx=status.pbx, why=status.unverified)
         for status in deps.books()
