@@ -13,6 +13,7 @@ Every field so filled says in `sources` which book it came from. Nothing is done
 nothing, so running this again over the same books gives nothing.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -178,12 +179,20 @@ class _Planner:
     # -- agents
 
     def _agents(self) -> None:
-        """A state that began as a gap ended is what somebody was found in then; since when is for the books to say."""
-        seen = [state for state in self._known.agent_states if not self._looked(state.since)]
-        for fact in self._told:
-            if not isinstance(fact, AgentState) or not self._in_gap(fact.since):
+        """States that somebody came into within a gap and that are not on record.
+
+        One that began as a gap ended is what they were found in then: since when is for the books to say.
+        """
+        on_record: dict[str, list[AgentState]] = {}
+        for state in sorted(self._known.agent_states, key=_since):
+            on_record.setdefault(state.agent, []).append(state)
+        for fact in sorted((fact for fact in self._told if isinstance(fact, AgentState)), key=_since):
+            mine = on_record.setdefault(fact.agent, [])
+            place = bisect_right(mine, fact.since, key=_since)
+            if not self._in_gap(fact.since) or (place and _alike(mine[place - 1], fact)):
                 continue
-            if not any(_same_state(fact, stored) for stored in seen):
+            if not any(_same_state(fact, one) for one in mine if not self._looked(one.since)):
+                mine.insert(place, fact)
                 self._plan.new.append(replace(fact, previous_since=None, sources=("*:queue_log",)))
 
     def _absences(self) -> None:
@@ -201,10 +210,16 @@ class _Planner:
         return any(gap.began_at < at < gap.ended_at for gap in self._gaps)
 
 
+def _since(state: AgentState) -> float:
+    return state.since
+
+
+def _alike(one: AgentState, two: AgentState) -> bool:
+    return (one.state, one.reason) == (two.state, two.reason)
+
+
 def _same_state(one: AgentState, two: AgentState) -> bool:
-    return (one.agent, one.state, one.reason) == (two.agent, two.state, two.reason) and abs(
-        one.since - two.since
-    ) < _SAME_STATE
+    return _alike(one, two) and abs(one.since - two.since) < _SAME_STATE
 
 
 def _tell(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float) -> list[Fact]:

@@ -46,3 +46,17 @@ def test_a_change_that_was_seen_is_not_added() -> None:
     """B3: what somebody heard, before the gap or after it, is as it was."""
     seen = state(State.AVAILABLE, 1100.2), state(State.AWAY, 1191.6, Cause.PBX, "lunch")
     assert added(book(IN, "1191|NONE|q1|11|PAUSE|lunch"), *seen) == []
+
+
+def test_what_is_on_record_is_not_begun_again() -> None:
+    """B4: found after the link came back, logged in a moment later as the book has it: there since they were found."""
+    found = state(State.AVAILABLE, 1150.4, Cause.LINK_LOST)
+    out = state(State.LOGGED_OUT, 1120.2)
+    assert added(book("1151|MANAGER|q1|11|ADDMEMBER|"), out, found) == []
+
+
+def test_gone_and_back_within_a_gap_is_added_whole() -> None:
+    """B3: somebody found as they had been left was away meanwhile."""
+    rows = book(IN, "1150|MANAGER|q1|11|REMOVEMEMBER|", "1160|MANAGER|q1|11|ADDMEMBER|")
+    here = state(State.AVAILABLE, 1100.2)
+    assert added(rows, here) == [(State.LOGGED_OUT, 1150.0), (State.AVAILABLE, 1160.0)]
