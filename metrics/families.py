@@ -283,6 +283,12 @@ WORK_ITEMS = Family(
 )
 
 # Books and faults
+TODAY_COMPLETE = Family(
+    "gauge",
+    "cti_today_complete",
+    "1 when the API's figures of today have everything since midnight; 0 while they are read back after a start.",
+    (),
+)
 BOOKS_READABLE = Family(
     "gauge",
     "cti_books_readable",

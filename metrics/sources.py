@@ -84,6 +84,7 @@ class Sources:
     notify: Callable[[], NotifyFigures] | None = None
     duty: Callable[[], Iterable[DutyFigures]] | None = None
     books: Callable[[], Iterable[BookFigures]] | None = None
+    today: Callable[[], bool] | None = None  # whether the day's figures have everything since midnight
 
     def collect(self) -> Iterator[Metric]:
         """Ask every source and fill its families."""
@@ -99,6 +100,8 @@ class Sources:
             yield from _duty(list(self.duty()))
         if self.books:
             yield from _books(list(self.books()))
+        if self.today:
+            yield f.TODAY_COMPLETE.filled([((), float(self.today()))])
 
 
 def _instants(family: f.Family, values: Iterable[tuple[f.Labels, float | None]]) -> Metric:

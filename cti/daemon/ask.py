@@ -55,6 +55,15 @@ class _Asked:
             if one["unverified"]:
                 say(f"{one['pbx']}: UNVERIFIED: {one['unverified']}")
 
+    def today(self, answer: Mapping[str, Any], draw: Draw, nothing: str, pbx: str | None = None) -> None:
+        """Write a picture's rows as `figures` does, and say so when those of today are not whole: in JSON in each row."""
+        whole = bool(answer["today_complete"])
+        self.figures([{**row, "today_complete": whole} for row in answer["items"]], draw, nothing, pbx)
+        if not whole:
+            say(
+                "The figures of today are NOT COMPLETE yet: after its start the daemon still reads back what was before."
+            )
+
     def show(self, rows: Sequence[Mapping[str, Any]], draw: Draw, nothing: str) -> None:
         """Write the rows as JSON, as a table, or as a sentence when there are none."""
         if self._as_json:
@@ -115,8 +124,8 @@ def agents(
     State, since when, why, and the occupancy of today.
     """
     asked = _Asked(config, as_json=as_json)
-    rows = asked.client.get("/api/v1/agents", {"state": state, "pbx": pbx})["items"]
-    asked.figures(rows, lambda tables: tables.agents, "No agent is known yet.", pbx)
+    answer = asked.client.get("/api/v1/agents", {"state": state, "pbx": pbx})
+    asked.today(answer, lambda tables: tables.agents, "No agent is known yet.", pbx)
 
 
 def queues(config: ConfigOption = None, as_json: JsonOption = False, pbx: PbxOption = None) -> None:
@@ -125,8 +134,8 @@ def queues(config: ConfigOption = None, as_json: JsonOption = False, pbx: PbxOpt
     Who waits, who is free, and the figures of today.
     """
     asked = _Asked(config, as_json=as_json)
-    rows = asked.client.get("/api/v1/queues", {"pbx": pbx})["items"]
-    asked.figures(rows, lambda tables: tables.queues, "No queue is known yet.", pbx)
+    answer = asked.client.get("/api/v1/queues", {"pbx": pbx})
+    asked.today(answer, lambda tables: tables.queues, "No queue is known yet.", pbx)
 
 
 def duty(

@@ -1,5 +1,6 @@
 """Figures that the daemon's parts keep, in the shape that metrics and health pages read."""
 
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -64,7 +65,10 @@ def sources(service: "Service") -> Sources:
         of = [room.books.status for room in service.rooms.values()]
         return [BookFigures(one.pbx, not one.unverified, one.verified_until) for one in of]
 
-    return Sources(door=door, store=store, spool=spool, notify=notify, duty=duty, books=books)
+    def today() -> bool:
+        return service.live.complete(time.time())
+
+    return Sources(door=door, store=store, spool=spool, notify=notify, duty=duty, books=books, today=today)
 
 
 def _door(room: "Room") -> DoorFigures:
@@ -86,6 +90,10 @@ def health_of(service: "Service") -> Health:
     checks = [_store_check(service), _spool_check(service)]
     for room in service.rooms.values():
         checks += _room_checks(room)
+    whole = service.live.complete(time.time())
+    checks.append(
+        Check("today", ok=True, detail="" if whole else "today's figures are still being read back")
+    )
     dead = [room.name for room in service.rooms.values() if room.pumping is not None and room.pumping.done()]
     pumps = Check("pumps", not dead, f"ended: {', '.join(dead)}; a restart helps" if dead else "")
     bugs = sum(room.pump.figures.bugs for room in service.rooms.values())

@@ -94,11 +94,15 @@ class Live:
     Args:
         timezone: in which "today" is meant.
         threshold: the service-level threshold of a queue by name, seconds.
+
+    Attributes:
+        lacks_before: what happened before this instant is not counted, or not all of it; None: everything is.
     """
 
     def __init__(
         self, timezone: str = "Asia/Shanghai", threshold: Callable[[str], float] = lambda _: 20.0
     ) -> None:
+        self.lacks_before: float | None = None
         self._threshold = threshold
         self._tally = Tally(ZoneInfo(timezone))
         self._agents: dict[Key, AgentState] = {}
@@ -248,6 +252,10 @@ class Live:
     def midnight(self, now: float) -> float:
         """Return when the local day of `now` began."""
         return self._tally.midnight(self._tally.date(now))
+
+    def complete(self, now: float) -> bool:
+        """Return whether the figures of the local day of `now` have everything since midnight."""
+        return self.lacks_before is None or self.midnight(now) >= self.lacks_before
 
     def agents(self, now: float) -> list[LiveAgent]:
         """Return every known agent, ordered by PBX and agent; `now` closes the running seconds."""

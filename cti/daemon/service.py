@@ -229,6 +229,7 @@ class Service:
         self.manager = manager or ServiceManager()
         self.heartbeat = Heartbeat(settings.data_dir)
         self.live = Live(settings.duty.timezone, self._threshold)
+        self.live.lacks_before = time.time()
         self.notifier = Notifier(webhook_of(settings), delivered=self._delivered)
         self.metrics = Metrics(
             CollectorRegistry(),
@@ -465,6 +466,7 @@ class Service:
         except StoreError as error:
             log.exception("today_not_recalled", reason=str(error))
         else:
+            self.live.lacks_before = None
             log.info("today_recalled", records=read)
 
     async def _settle_faults(self) -> None:

@@ -278,6 +278,17 @@ async def test_after_a_restart_todays_figures_go_on(tmp_path: Path, *, heard_fir
     assert after.today(NOW) == before.today(NOW)
 
 
+def test_figures_of_a_day_that_was_not_read_back_yet_are_not_whole() -> None:
+    """Until then those of the day on which the daemon was started lack its beginning; those of the next day lack nothing."""
+    live = Live()
+    assert live.complete(NOW)
+    live.lacks_before = NOW - 60
+    assert not live.complete(NOW)
+    assert live.complete(live.midnight(NOW) + 86400.0)
+    live.lacks_before = None
+    assert live.complete(NOW)
+
+
 async def test_facts_that_arrive_while_the_day_is_read_count_once(tmp_path: Path) -> None:
     """Taken before, between and after the pages of the record, and on record by then too: the figures are the same."""
     before, after = Live(), Live()

@@ -124,6 +124,11 @@ async def test_a_start_while_the_database_is_away_is_a_start(tmp_path: Path, pbx
             checks = {check["name"]: check for check in (await answer.json())["checks"]}
             assert (answer.status, checks["database"]["ok"]) == (503, False)
         assert "another program holds the database" in checks["database"]["detail"]
+        assert "still being read back" in checks["today"]["detail"]
+        assert (await rig.get("/api/v1/queues"))["today_complete"] is False
+        assert await rig.metric("cti_today_complete") == 0
+        _, _, told = await rig.run_cti("queues")
+        assert "NOT COMPLETE" in told
         async with rig.session.get("/healthz") as answer:
             assert answer.status == 200
         meanwhile = await _report(rig, "meanwhile")
@@ -135,6 +140,9 @@ async def test_a_start_while_the_database_is_away_is_a_start(tmp_path: Path, pbx
             return bool(answer.status == 200)
 
     await rig.eventually(ready)
+    await rig.logged("today_recalled", since=mark)
+    assert (await rig.get("/api/v1/agents"))["today_complete"] is True
+    assert await rig.metric("cti_today_complete") == 1
     rows = {row["id"]: row for row in await rig.items("/api/v1/faults")}
     assert [rows[one]["ended_at"] for one in (before, meanwhile)] == [None, None]
     away = [row for row in rows.values() if row["kind"] == "database"]

@@ -452,10 +452,13 @@ def test_figures_of_other_rooms_are_read_at_the_scrape() -> None:
             spool=lambda: SpoolFigures(1, 2, 300, 4, 5),
             notify=lambda: NotifyFigures(0, 1, 2, 3, 4),
             duty=lambda: [DutyFigures("main", 60, T0 + 60, T0)],
+            today=lambda: seen[0] > 5,
         )
     )
     assert desk.value("cti_ami_events_seen_total", pbx="main") == 5
+    assert desk.value("cti_today_complete") == 0
     seen[0] = 6
+    assert desk.value("cti_today_complete") == 1
     assert desk.value("cti_ami_events_seen_total", pbx="main") == 6
     assert desk.value("cti_store_retries_total") == 4
     assert desk.value("cti_store_last_commit_timestamp_seconds") is None

@@ -22,7 +22,11 @@ class Now(Answer, Generic[T]):
 
 
 class FiguresNow(Now[T], Figures, Generic[T]):
-    """The current picture, and how far its figures are verified."""
+    """The current picture, how far its figures are verified, and whether those of today are whole."""
+
+    today_complete: bool = Field(
+        description="false after a start until what is on record of today was read back: its figures are too low"
+    )
 
 
 class Books(Answer):

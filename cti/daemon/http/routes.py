@@ -76,7 +76,11 @@ async def agents(deps: HttpDeps, _path: Mapping[str, str], query: q.AgentsQuery)
         for agent in deps.live.agents(now)
         if query.pbx in {None, agent.state.pbx} and query.state in {None, agent.state.state}
     ]
-    return {"at": now, "items": [_agent(agent) for agent in found]}
+    return {
+        "at": now,
+        "items": [_agent(agent) for agent in found],
+        "today_complete": deps.live.complete(now),
+    }
 
 
 def _agent(agent: LiveAgent) -> dict[str, Any]:
@@ -103,7 +107,7 @@ async def queues(deps: HttpDeps, _path: Mapping[str, str], query: q.PbxQuery) ->
     """Show every queue now."""
     now = deps.now()
     found = [live for live in deps.live.queues(now) if query.pbx in {None, live.queue.pbx}]
-    return {"at": now, "items": [_queue(live) for live in found]}
+    return {"at": now, "items": [_queue(live) for live in found], "today_complete": deps.live.complete(now)}
 
 
 def _queue(live: LiveQueue) -> dict[str, Any]:
