@@ -2,27 +2,21 @@
 
 CDR: cdr_adaptive_odbc, cdr_odbc, cdr_pgsql; CEL: cel_odbc, cel_pgsql; queue_log: realtime. FreePBX has the same columns.
 
-Instants: an aware time says what it is; a number is an epoch; anything else is the PBX's local time. In the hour that a
-clock change repeats, local time says two things. Nothing happens on a channel before it exists, and a uniqueid begins
-with the second in which its channel was made: where that rules the first meaning out, it is the second. What is left (a
-channel made before or within the first of the two hours) is read as the first.
+Instants: an aware time says what it is; a number is an epoch; anything else is the PBX's local time (`cti.core.instants`).
 """
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from decimal import Decimal
+from datetime import tzinfo
 
-from cti.core.books import BadLine, CdrRow, QueueRow, figure, instant, parse_queue_line
+from cti.core.books import BadLine, CdrRow, QueueRow, figure, parse_queue_line
 from cti.core.cel import CelRow, cel_row
+from cti.core.instants import made_at, moment
 
 _SHOWN = 500  # characters of a bad row that are kept
-_LATEST = 1e11  # an epoch beyond this is garbage
 _UNIQUEID = re.compile(r"[\w.@:-]{1,150}")
-_MADE_AT = re.compile(r"(?:^|-)(\d{9,11})\.\d+$")  # an epoch; a system name may stand before it
-_FRACTION = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d{1,6})?")
 
 START, END = ("start", "calldate"), "end"  # of the CDR
 CEL_AT, QUEUE_AT = "eventtime", "time"
@@ -57,43 +51,6 @@ class _Row:
         """What a person sees of it."""
         kept = {name: value for name, value in self.columns.items() if value is not None and value != ""}
         return json.dumps(kept, ensure_ascii=False, default=str)
-
-
-def moment(value: object, zone: tzinfo, not_before: float | None = None) -> float | None:
-    """The epoch that a column holds, None when it holds none; `not_before` decides what a clock change leaves open."""
-    match value:
-        case datetime():
-            return _of_datetime(value, zone, not_before)
-        case bool() | None:
-            return None
-        case int() | float() | Decimal():
-            return float(value) if 0 < value < _LATEST else None
-    match = _FRACTION.fullmatch(str(value).strip())
-    if match is None:
-        return instant(str(value).strip(), zone)
-    try:
-        local = datetime.fromisoformat(f"{match[1]} {match[2]}")
-    except ValueError:
-        return None
-    at = _of_datetime(local, zone, not_before)
-    return None if at is None else at + float(match[3] or 0)
-
-
-def _of_datetime(value: datetime, zone: tzinfo, not_before: float | None) -> float | None:
-    try:
-        if value.tzinfo is not None:
-            return value.timestamp()
-        first, second = (value.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
-    except (ValueError, OverflowError):
-        return None
-    ruled_out = not_before is not None and first < not_before - 1.0  # the column may have whole seconds
-    return second if ruled_out and second > first else first
-
-
-def made_at(uniqueid: str) -> float | None:
-    """When the channel of this uniqueid was made, epoch, whole seconds; None when its name does not say."""
-    match = _MADE_AT.search(uniqueid)
-    return float(match[1]) if match else None
 
 
 def cdr_of_row(columns: Columns, zone: tzinfo) -> CdrRow | BadLine:

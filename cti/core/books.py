@@ -13,7 +13,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
+
+from cti.core.instants import made_at, moment
 
 _LONGEST = 4_000  # characters of a line
 _SHOWN = 500  # characters of a bad line that are kept
@@ -142,8 +144,8 @@ CUSTOM_COLUMNS = (
 """The shipped mapping of cdr_custom (asterisk-dialplan/cdr-cel-cti.example.conf): instants as epochs."""
 
 _MASTER_LEAST = MASTER_COLUMNS.index("uniqueid") + 1
+_NO_UNIQUEID = "no uniqueid; write loguniqueid = yes into cdr.conf"
 _START = (MASTER_COLUMNS.index("start"), CUSTOM_COLUMNS.index("start"))
-_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
 def parse_cdr_line(
@@ -152,7 +154,7 @@ def parse_cdr_line(
     """Read one CDR row.
 
     `columns` None tells the two usual layouts apart by where the start stands. `timezone` is the PBX's own, for a
-    Master.csv written without `usegmtime`; in the repeated hour of a clock change the first one is taken.
+    Master.csv written without `usegmtime` (`cti.core.instants` on the hour that a clock change repeats).
     """
     if len(line) > _LONGEST:
         return BadLine(line[:_SHOWN], "too long")
@@ -162,19 +164,24 @@ def parse_cdr_line(
         return BadLine(line[:_SHOWN], "not one CSV row")
     columns = _layout(fields) if columns is None else columns
     if columns is None or len(fields) > len(columns):
-        return BadLine(line[:_SHOWN], "no known column layout")
+        bare = len(fields) == _MASTER_LEAST - 1 and moment(fields[_START[0]], UTC) is not None
+        return BadLine(line[:_SHOWN], _NO_UNIQUEID if bare else "no known column layout")
     named = dict(zip(columns, fields, strict=False))
-    start, end = instant(named.get("start", ""), timezone), instant(named.get("end", ""), timezone)
-    if start is None or end is None or not _UNIQUEID.fullmatch(named.get("uniqueid", "")):
-        return BadLine(line[:_SHOWN], "no start, end or uniqueid")
-    return _cdr(named, start, instant(named.get("answer", ""), timezone), end, line)
+    uniqueid = named.get("uniqueid", "")
+    if not _UNIQUEID.fullmatch(uniqueid):
+        return BadLine(line[:_SHOWN], _NO_UNIQUEID)
+    start = moment(named.get("start", ""), timezone, made_at(uniqueid))
+    end = moment(named.get("end", ""), timezone, start)
+    if start is None or end is None:
+        return BadLine(line[:_SHOWN], "no start or no end")
+    return _cdr(named, start, moment(named.get("answer", ""), timezone, start), end, line)
 
 
 def _layout(fields: Sequence[str]) -> Sequence[str] | None:
     master, custom = (fields[at] if at < len(fields) else "" for at in _START)
-    if len(fields) == len(CUSTOM_COLUMNS) and instant(custom, UTC) is not None:
+    if len(fields) == len(CUSTOM_COLUMNS) and moment(custom, UTC) is not None:
         return CUSTOM_COLUMNS
-    if len(fields) >= _MASTER_LEAST and instant(master, UTC) is not None:
+    if len(fields) >= _MASTER_LEAST and moment(master, UTC) is not None:
         return MASTER_COLUMNS
     return None
 
@@ -208,14 +215,3 @@ def _cdr(named: Mapping[str, str], start: float, answer: float | None, end: floa
         userfield=text("userfield"),
         raw=raw,
     )
-
-
-def instant(text: str, timezone: tzinfo) -> float | None:
-    """An epoch, or `YYYY-MM-DD HH:MM:SS` in the given time zone; None when empty, zero or neither."""
-    if _DATE.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text).replace(tzinfo=timezone).timestamp()
-        except (ValueError, OverflowError):
-            return None
-    value = figure([text], 0)
-    return value if value is not None and 0 < value < _LATEST else None

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
-from cti.core.books import BadLine, instant
+from cti.core.books import BadLine
+from cti.core.instants import made_at, moment
 
 _LONGEST = 8_000  # characters of a line
 _SHOWN = 500  # characters of a bad line that are kept
@@ -63,7 +64,7 @@ def parse_cel_line(line: str, timezone: tzinfo = UTC) -> CelRow | BadLine:
     if columns is None:
         return BadLine(line[:_SHOWN], "no known column layout")
     named = dict(zip(columns, fields, strict=True))
-    return cel_row(named, instant(named["at"], timezone), line)
+    return cel_row(named, moment(named["at"], timezone, made_at(named["uniqueid"])), line)
 
 
 def cel_row(named: Mapping[str, str], at: float | None, raw: str) -> CelRow | BadLine:

@@ -24,9 +24,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from cti.core.bookrows import CEL_AT, QUEUE_AT, START, cdr_of_row, cel_of_row, moment, queue_of_row
+from cti.core.bookrows import CEL_AT, QUEUE_AT, START, cdr_of_row, cel_of_row, queue_of_row
 from cti.core.books import BadLine, CdrRow, QueueRow
 from cti.core.cel import CelRow
+from cti.core.instants import moment
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.errors import ConfigError
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cti.core.bookrows import cdr_of_row, cel_of_row, made_at, moment, queue_of_row
+from cti.core.bookrows import cdr_of_row, cel_of_row, queue_of_row
 from cti.core.books import BadLine, CdrRow, QueueRow, parse_queue_line
 from cti.core.cel import CelRow
+from cti.core.instants import made_at, moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")

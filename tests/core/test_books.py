@@ -230,6 +230,28 @@ def test_local_time_is_read_in_the_time_zone_of_the_pbx() -> None:
     assert utc.start - shanghai.start == 8 * 3600
 
 
+def test_the_repeated_hour_is_told_apart_by_the_channels_birth() -> None:
+    """02:30 comes twice as clocks go back; the uniqueid knows which of the two it was."""
+    begin = 1_792_890_000 + 1800  # 2026-10-25T01:30:00Z: 02:30 in Berlin for the second time
+    line = (
+        '"","1","2","c","""x"" <1>","P/1","","Hangup","","2026-10-25 02:30:00","2026-10-25 02:30:05",'
+        f'"2026-10-25 02:31:00",60,55,"ANSWERED","DOCUMENTATION","{begin}.1"'
+    )
+    row = parse_cdr_line(line, timezone=ZoneInfo("Europe/Berlin"))
+    assert isinstance(row, CdrRow)
+    assert (row.start, row.answer, row.end) == (begin, begin + 5, begin + 60)
+
+
+def test_a_master_csv_without_uniqueids_names_the_switch() -> None:
+    """Asterisk's default leaves them out; then no row can be held against a call."""
+    line = (RECORDED / "Master.csv").read_text().splitlines()[0]
+    bare = line[: line.index('"DOCUMENTATION"')] + '"DOCUMENTATION"'
+    for short in (bare, bare + ',"","1.1","0"'):
+        bad = parse_cdr_line(short)
+        assert isinstance(bad, BadLine)
+        assert "loguniqueid = yes" in bad.why
+
+
 def test_a_column_list_of_ones_own() -> None:
     """Another mapping can be read by naming its columns."""
     row = parse_cdr_line('"7.1",100.5,,102,"ANSWERED"', ("uniqueid", "start", "answer", "end", "disposition"))
