@@ -76,7 +76,10 @@ _SOAK_HEAD = """
 links are cut and the PBX dies; in some somebody hangs up out of turn. Afterwards the books are read by the test itself
 (tests/soak/books.py) and held against the records: every call of the books has exactly one record, its passes, talks, begin
 and end agree, and a play that nobody cut short has the record declared above, whatever broke meanwhile. `cti reconcile` must
-find nothing either. Differences are explained by the rules above and by these alone (tests/soak/rules.py):
+find nothing either. Beside the calls eight agents of two queues that nobody calls log in and out, pause and come back
+(tests/soak/clerks.py): each change of state that queue_log has is on record once, in its second, and no other is
+(tests/soak/attendance.py; `agent_missing` counts as missing, `agent_duplicated` as duplicated). `--only NAME…` plays the
+scenarios whose names begin so, and no others. Differences are explained by the rules above and by these alone (tests/soak/rules.py):
 
 """
 _UNTOLD_HEAD = """

@@ -18,6 +18,7 @@ from tests.pbx.amiclient import AmiError
 from tests.pbx.asterisk import Lab, QueueConfig
 from tests.scenarios.model import Scenario
 from tests.scenarios.stage import Desk, House, Line, Stage
+from tests.soak.clerks import QUEUES
 from tests.soak.plan import Draw
 
 _MORE = 1.06  # somebody who hangs up early may end a play before its second call
@@ -168,8 +169,9 @@ class Crowd:
         self._calls = int(calls * _MORE) + 1
         self._put_off: list[Draw] = []
         self._doors = Doors(lab)
-        self._open = asyncio.Event()  # the PBX can be called
-        self._open.set()
+        self.died: list[float] = []  # when the PBX was killed
+        self.open = asyncio.Event()  # the PBX can be called
+        self.open.set()
         self._plays: dict[asyncio.Task[None], str] = {}
 
     @property
@@ -182,7 +184,7 @@ class Crowd:
             while len(self._plays) >= self._at_once:
                 await asyncio.wait(self._plays, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)
-            await self._open.wait()
+            await self.open.wait()
             if self.begun >= self._calls and not self.busy:
                 break
             draw = self._next()
@@ -227,7 +229,8 @@ class Crowd:
 
     async def restart(self, away: float) -> None:
         """Kill the PBX with everything that is played on it, and start it again after `away` seconds."""
-        self._open.clear()
+        self.open.clear()
+        self.died.append(time.time())
         await self.lab.pbx.kill9()
         for play in list(self._plays):
             play.cancel()
@@ -236,16 +239,17 @@ class Crowd:
         await asyncio.sleep(away)
         await self.lab.pbx.start()
         await self._tidy()
-        self._open.set()
+        self.open.set()
 
     async def _tidy(self) -> None:
-        """Phones learn of the death of a PBX by silence; and members outlive it."""
+        """Phones learn of the death of a PBX by silence; and members outlive it: those of scenarios are let go."""
         async with await self.lab.phones.ami() as network:
             with contextlib.suppress(AmiError):  # nobody is on the phone
                 await network.action("Hangup", {"Channel": "/^.*$/"})
         async with await self.lab.pbx.ami() as pbx:
             for row in await pbx.query("QueueStatus"):
-                if row.event == "QueueMember" and row["Membership"] == "dynamic":
+                mine = row.event == "QueueMember" and row["Membership"] == "dynamic"
+                if mine and row["Queue"] not in QUEUES:
                     with contextlib.suppress(AmiError):
                         await pbx.action("QueueRemove", {"Queue": row["Queue"], "Interface": row["Location"]})
 

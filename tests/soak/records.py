@@ -17,9 +17,11 @@ from cti.core.facts import (
     Transfer,
 )
 from store import open_store
+from store.queries import Queries, StateSpan
 from store.reading import facts, select_facts
 
 F = TypeVar("F", bound=Fact)
+_PAGE = 1000
 Part = Leg | QueueStay | Attempt | Talk | Transfer | Recording
 
 
@@ -31,6 +33,7 @@ class Records:
     of_channel: Mapping[str, str]  # uniqueid to call id
     parts: Mapping[str, Sequence[Part]]  # by call id; each part's `call_id` is that one
     gaps: Sequence[Gap]
+    states: Sequence[StateSpan] = ()
 
     @classmethod
     async def read(cls, database_url: str) -> "Records":
@@ -41,7 +44,8 @@ class Records:
 
             kinds: tuple[type[Part], ...] = (Leg, QueueStay, Attempt, Talk, Transfer, Recording)
             parts: list[Part] = [part for kind in kinds for part in await every(kind)]
-            return cls.of(await every(Call), parts, await every(Gap))
+            found = cls.of(await every(Call), parts, await every(Gap))
+            return replace(found, states=await _states(store.queries))
 
     @classmethod
     def of(cls, calls: Sequence[Call], parts: Sequence[Part], gaps: Sequence[Gap] = ()) -> "Records":
@@ -68,3 +72,12 @@ class Records:
     def all(self, call_id: str, kind: type[F]) -> list[F]:
         """The parts of one kind of a call."""
         return [part for part in self.parts.get(call_id, ()) if isinstance(part, kind)]
+
+
+async def _states(queries: Queries) -> list[StateSpan]:
+    page = await queries.agent_states(limit=_PAGE)
+    found = [*page.items]
+    while page.next:
+        page = await queries.agent_states(limit=_PAGE, cursor=page.next)
+        found += page.items
+    return found

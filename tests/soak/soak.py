@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,10 @@ from tests.pbx.provision import Tree
 from tests.rig import Rig, RigError
 from tests.scenarios.run import pbx_config
 from tests.scenarios.scenes import loaded
+from tests.soak.attendance import compare, read
 from tests.soak.books import Ledger
+from tests.soak.clerks import CLERKS, PHONES, Clerks
+from tests.soak.clerks import queues as clerks_queues
 from tests.soak.crowd import STAFFED, VACANT, Crowd, shift
 from tests.soak.plan import Trouble, Wanted, breaks, chosen, draws
 from tests.soak.records import Records
@@ -35,6 +39,8 @@ class Soak:
     wanted: Wanted
     crowd: Crowd | None = None
     troubles: Troubles | None = None
+    clerks: Clerks | None = None
+    changes: int = 0  # of agents' states, by the book
     phase: str = "starting Asterisk"
     began: float = field(default_factory=time.time)
     verdict: Verdict = field(default_factory=Verdict)
@@ -54,6 +60,7 @@ class Soak:
             "restarts": done.get(Trouble.RESTART, 0),
             "bugs": len(self.bugs),
             "compared": verdict.compared,
+            "agent_changes": self.changes,
             "reconcile_checked": sum(one["checked"] for one in self.reconciled.get("pbxs", ())),
             "explained": dict(verdict.explained),
             "quality": dict(verdict.qualities),
@@ -91,7 +98,9 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
     """Play it all; raises RigError when the daemon does not come back, or does not come to an end."""
     plays = tuple(loaded().values())
     config = pbx_config(plays)
-    config = replace(config, phones=STAFFED + VACANT, queues=(*config.queues, shift()))
+    config = replace(
+        config, phones=STAFFED + VACANT + PHONES, queues=(*config.queues, shift(), *clerks_queues())
+    )
     async with Lab(tree, config=config, directory=directory / "lab") as lab, Proxy(lab.pbx.ami_port) as link:
         books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path, lab.pbx.cel_path)
         rig = Rig(directory / "cti", link.port, pbx_settings=_PBX_SETTINGS, books=books)
@@ -108,7 +117,18 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
         ledger = Ledger.of_files(*books, since=since)
         on_record = await Records.read(rig.database_url)
         assert soak.crowd is not None
-        soak.verdict = judge(ledger, on_record, soak.crowd.played, explain, soak.reconciled)
+        assert soak.clerks is not None
+        seats = read(lab.pbx.queue_log_path.read_text(), CLERKS, soak.clerks.restarts, since)
+        soak.changes = sum(len(seat.changes) for seat in seats.values())
+        of_agents = compare(seats, on_record.states, on_record.gaps)
+        soak.verdict = judge(
+            ledger,
+            on_record,
+            soak.crowd.played,
+            explain,
+            reconciled=soak.reconciled,
+            of_agents=of_agents,
+        )
 
 
 async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
@@ -117,10 +137,12 @@ async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
     at_once = min(wanted.at_once, len(plays))  # nothing is played twice at a time
     crowd = soak.crowd = Crowd(lab, draws(wanted, plays), calls=wanted.calls, at_once=at_once)
     troubles = soak.troubles = Troubles(rig, link, crowd)
+    clerks = soak.clerks = Clerks(lab, crowd.open, crowd.died, random.Random(f"clerks {wanted.seed}"))
     soak.phase = "playing"
     async with asyncio.TaskGroup() as group:
-        group.create_task(crowd.run())
-        group.create_task(troubles.run(breaks(wanted)))
+        group.create_task(clerks.run())
+        await asyncio.gather(crowd.run(), troubles.run(breaks(wanted)))
+        clerks.over.set()
 
 
 async def _filled(rig: Rig) -> bool:

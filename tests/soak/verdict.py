@@ -31,7 +31,7 @@ _AFTER_RECALL = frozenset({"ended_by", "attempts", "talks", "transfers"})  # wha
 class Difference:
     """One thing in which records and truth disagree."""
 
-    kind: str  # missing, duplicated, or in what they differ
+    kind: str  # missing, duplicated (also of an agent's states), or in what they differ
     call: str  # id of the record, or the uniqueid of the book's first channel
     what: str
     play: str = ""  # the scenario
@@ -71,17 +71,22 @@ def judge(
     on_record: Records,
     played: Sequence[Played],
     explain: Explain,
+    *,
     reconciled: Mapping[str, Any] | None = None,
+    of_agents: Iterable[Difference] = (),
 ) -> Verdict:
-    """Everything at once; `reconciled` is what `cti reconcile --json` said of the same time."""
+    """Everything at once.
+
+    `reconciled` is what `cti reconcile --json` said of the same time, `of_agents` what `tests.soak.attendance` found.
+    """
     judge_ = _Judge(ledger, on_record, played)
     verdict = Verdict(calls=len(ledger.calls))
     verdict.qualities.update(call.quality.value for call in on_record.calls.values())
-    for one in [*judge_.differences(), *judge_.of_product(reconciled or {})]:
-        if one.kind == "missing":
+    for one in [*judge_.differences(), *judge_.of_product(reconciled or {}), *of_agents]:
+        if one.kind in {"missing", "agent_missing"}:
             verdict.missing += 1
             verdict.lost.append(one)
-        elif one.kind == "duplicated":
+        elif one.kind in {"duplicated", "agent_duplicated"}:
             verdict.duplicated += 1
             verdict.lost.append(one)
         elif rule := explain(one):

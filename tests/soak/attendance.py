@@ -1,0 +1,185 @@
+"""Holds the states of agents who only come and go against queue_log, without the product's own code for either.
+
+Logged in is a member of at least one queue, away is paused in all of them. Each change of that kind in the book must be
+on record, once, within its second; and between two rows of an agent there is neither a hole nor an overlap.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from cti.core.facts import AgentState, Gap, State
+from store.queries import StateSpan
+from tests.soak.clerks import Membership, Restart
+from tests.soak.verdict import Difference
+
+_EARLY, _LATE = 0.1, 1.1  # s by which AMI's instant may differ from the whole second of the book
+_LINK = 20.0  # s after which the daemon has asked a restarted PBX
+_NEAR = 90.0  # s within which a change of the same kind is taken for the same change, at a wrong instant
+_BRIEF = 0.05  # s of a row that ends as it begins
+_KNOWN = frozenset({"break", "lunch", "training", "meeting", "after_call", "rule", "other"})
+_VERBS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
+
+MISSING, DUPLICATED = "agent_missing", "agent_duplicated"
+
+
+@dataclass(frozen=True)
+class Change:
+    """An agent came into a state; epochs between which that was."""
+
+    state: State
+    reason: str
+    earliest: float
+    latest: float
+    line: str
+
+    def is_of(self, state: AgentState) -> bool:
+        return (self.state, self.reason) == (state.state, state.reason)
+
+
+@dataclass
+class _Seat:
+    """One agent's memberships, as the book's lines make them."""
+
+    members: dict[str, tuple[bool, str]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
+        """A line of an agent's own."""
+        epoch, _, queue, _, verb, *data = line.split("|")
+        first = data[0] if data else ""
+        match verb:
+            case "ADDMEMBER":
+                self.members[queue] = first == "PAUSED", ""
+            case "REMOVEMEMBER":
+                self.members.pop(queue, None)
+            case "PAUSE" | "UNPAUSE":
+                self.members[queue] = verb == "PAUSE", first if verb == "PAUSE" else ""
+        self._derive(float(epoch) - _EARLY, float(epoch) + _LATE, line)
+
+    def found(self, members: Membership, restart: Restart) -> None:
+        """What a restarted PBX has."""
+        self.members = dict(members)
+        self._derive(restart.died - _LATE, restart.asked + _LINK, "found after a restart of the PBX")
+
+    def _derive(self, earliest: float, latest: float, line: str) -> None:
+        reasons = {
+            reason if reason in _KNOWN else "other" for paused, reason in self.members.values() if paused
+        }
+        away = bool(self.members) and all(paused for paused, _ in self.members.values())
+        if away and len(reasons) > 1:
+            return  # pausing in all queues is a line for each: the last one tells
+        state = State.AWAY if away else State.AVAILABLE if self.members else State.LOGGED_OUT
+        change = Change(state, reasons.pop() if away else "", earliest, latest, line)
+        before = self.changes[-1] if self.changes else Change(State.LOGGED_OUT, "", 0, 0, "")
+        if (before.state, before.reason) != (change.state, change.reason):
+            self.changes.append(change)
+
+
+def read(
+    queue_log: str, agents: Iterable[str], restarts: Sequence[Restart] = (), since: float = 0.0
+) -> Mapping[str, _Seat]:
+    """What the book says of each agent from `since` on; nobody was logged in then."""
+    seats = {agent: _Seat() for agent in agents}
+    survived = iter(restarts)
+    for line in queue_log.splitlines():
+        epoch, _, _, member, verb, *_ = line.split("|")
+        if float(epoch) < int(since):
+            continue
+        if verb == "QUEUESTART" and (restart := next(survived, None)) is not None:
+            for agent, seat in seats.items():
+                seat.found(restart.members.get(agent, {}), restart)
+        elif verb in _VERBS and member in seats:
+            seats[member].take(line)
+    return seats
+
+
+def compare(
+    seats: Mapping[str, _Seat], rows: Iterable[StateSpan], gaps: Iterable[Gap] = ()
+) -> Iterator[Difference]:
+    """In what the records differ from the book."""
+    looked = [gap.ended_at for gap in gaps]
+    of_agent: dict[str, list[StateSpan]] = {agent: [] for agent in seats}
+    for row in sorted(rows, key=lambda row: row.state.since):
+        if row.state.agent in of_agent:
+            of_agent[row.state.agent].append(row)
+    for agent, seat in seats.items():
+        yield from _of_agent(agent, seat, of_agent[agent], looked)
+
+
+def _of_agent(
+    agent: str, seat: _Seat, rows: Sequence[StateSpan], looked: Sequence[float]
+) -> Iterator[Difference]:
+    states, repeated = _told_once([row.state for row in rows], looked)
+    for state in repeated:
+        yield Difference(DUPLICATED, agent, f"{_said(state)} is on record, and goes on since before that")
+    for change, on_record in _pairs(seat.changes, states):
+        if on_record is None:
+            yield Difference(MISSING, agent, f"{change.state} {change.reason}", lines=(change.line,))
+            continue
+        states.remove(on_record)
+        if not change.earliest <= on_record.since <= change.latest:
+            what = f"{_said(on_record)}, in the book between {change.earliest:.1f} and {change.latest:.1f}"
+            yield Difference("agent_since", agent, what, lines=(change.line,))
+    for state in states:
+        yield Difference(DUPLICATED, agent, f"{_said(state)}: no line of the book says so")
+    yield from _ends(agent, rows)
+    if rows and sorted(rows[-1].state.queues) != sorted(seat.members):
+        yield Difference("agent_queues", agent, f"{rows[-1].state.queues}, in the book {tuple(seat.members)}")
+
+
+def _told_once(
+    states: Sequence[AgentState], looked: Iterable[float]
+) -> tuple[list[AgentState], list[AgentState]]:
+    """The changes, and rows that change nothing.
+
+    In what somebody was found after a gap, when the PBX was asked, is a row of its own; the books' row says since when.
+    """
+    changes: list[AgentState] = []
+    repeated: list[AgentState] = []
+    for state in states:
+        if not changes or (changes[-1].state, changes[-1].reason) != (state.state, state.reason):
+            changes.append(state)
+        elif not any(abs(state.since - at) < _BRIEF for at in looked):
+            repeated.append(state)
+    return changes, repeated
+
+
+def _pairs(changes: Sequence[Change], states: Sequence[AgentState]) -> list[tuple[Change, AgentState | None]]:
+    """Each change with its state on record: in its second, else the nearest that nobody claims; None where there is none."""
+    free = dict(enumerate(states))
+    found: dict[int, AgentState] = {}
+    for exact in (True, False):
+        for place, change in enumerate(changes):
+            if place in found:
+                continue
+            near = [
+                (abs(state.since - change.earliest), n)
+                for n, state in free.items()
+                if change.is_of(state) and _fits(change, state.since, exact=exact)
+            ]
+            if near:
+                found[place] = free.pop(min(near)[1])
+    return [(change, found.get(place)) for place, change in enumerate(changes)]
+
+
+def _fits(change: Change, since: float, *, exact: bool) -> bool:
+    spare = 0.0 if exact else _NEAR
+    return change.earliest - spare <= since <= change.latest + spare
+
+
+def _ends(agent: str, rows: Sequence[StateSpan]) -> Iterator[Difference]:
+    for row, after in pairwise(rows):
+        if row.until is None or abs(row.until - after.state.since) > _BRIEF:
+            yield Difference(
+                "agent_until", agent, f"{_said(row.state)} until {row.until}, then {_said(after.state)}"
+            )
+    if rows and rows[-1].until is not None:
+        yield Difference(
+            "agent_until", agent, f"{_said(rows[-1].state)} until {rows[-1].until}, then nothing"
+        )
+
+
+def _said(state: AgentState) -> str:
+    sources = f" from {', '.join(state.sources)}" if state.sources else ""
+    return f"{state.state} {state.reason} since {state.since:.3f} ({state.cause}){sources}"
