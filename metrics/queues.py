@@ -124,7 +124,7 @@ class QueueSeries:
         if fact.queue and fact.agent and fact.ended_at is not None and self._talked.first(fact.id):
             name = self._label(fact.pbx, fact.queue)
             self._talk.add(fact.pbx, name, by=fact.ended_at - fact.started_at)
-            self._hold.add(fact.pbx, name, by=fact.hold)
+            self._hold.add(fact.pbx, name, by=fact.hold or 0.0)
 
     def attempt(self, fact: Attempt) -> None:
         """Count a ringing of a member when it ended."""

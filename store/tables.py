@@ -174,7 +174,7 @@ talks = _table(
     _text("device"),
     _instant("started_at"),
     _instant("ended_at", null=True),
-    _seconds("hold"),
+    _seconds("hold", null=True),
     _sources(),
 )
 Index(None, talks.c.call_id)

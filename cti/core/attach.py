@@ -127,7 +127,7 @@ def _talk(leg: LegPart, fact: facts.Talk) -> None:
     leg.talks_made += 1
     part = TalkPart(leg, fact.started_at)
     part.id, part.queue, part.agent = fact.id, fact.queue, fact.agent
-    part.ended_at, part.hold = fact.ended_at, fact.hold
+    part.ended_at, part.hold = fact.ended_at, fact.hold or 0.0
     leg.call.talks.append(part)
     if fact.ended_at is None:
         leg.talk = part

@@ -338,6 +338,8 @@ def sourced(part: Part, source: str) -> Part:
     sources: tuple[str, ...] = (f"*:{source}",)
     if isinstance(part, QueueStay):
         sources += tuple(f"{name}:queue_log" for name in FROM_QUEUE_LOG)
+    if isinstance(part, Talk):
+        return replace(part, sources=sources, hold=None)
     return replace(part, sources=sources)
 
 

@@ -277,7 +277,7 @@ class Talk:
     device: str
     started_at: float
     ended_at: float | None = None
-    hold: float = 0.0  # seconds on hold inside
+    hold: float | None = 0.0  # seconds on hold inside, as far as seen; None: no book tells of them
     sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 
     @property

@@ -158,7 +158,7 @@ def told(rows: Rows) -> list[tuple[Any, ...]]:
     gap = Gap("g", "main", 1e9, 1e10, "stopped")
     facts = plan("main", Rules(trunks=("PJSIP/trunk-a",)), [gap], rows, Known()).new
     talks = sorted(
-        (fact.call_id, fact.agent or "", round(fact.hold)) for fact in facts if isinstance(fact, Talk)
+        (fact.call_id, fact.agent or "", round(fact.hold or 0.0)) for fact in facts if isinstance(fact, Talk)
     )
     found = [
         (

@@ -262,6 +262,7 @@ def test_calls_that_nobody_saw_say_so() -> None:
     stays = [fact for fact in found.new if isinstance(fact, QueueStay)]
     assert all("outcome:queue_log" in stay.sources for stay in stays)
     assert any(isinstance(fact, Transfer) for fact in found.new)
+    assert {fact.hold for fact in found.new if isinstance(fact, Talk)} == {None}  # no book tells of hold
     assert all(fact.sources for fact in found.new if isinstance(fact, PARTS))
     assert found.unexplained == []
 

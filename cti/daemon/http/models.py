@@ -140,7 +140,9 @@ class Talk(Answer):
     device: str
     started_at: Instant
     ended_at: Instant | None
-    hold: float = Field(description="seconds on hold inside")
+    hold: float | None = Field(
+        description="seconds on hold inside, as far as seen; null where only a book tells of the talk"
+    )
     sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
 
 
