@@ -1,18 +1,20 @@
 """Records beside CEL, the PBX's most exact book: its channels, which of them are one call, who talked when, who picked up.
 
-CEL tells of the same moments as AMI, in another stream; what is compared here is read from it without the core. Instants
-are epochs, durations seconds.
+CEL tells of the same moments as AMI, in another stream; what is compared here is read from it without the core. The
+instants of calls, legs, attempts, passes and transfers: `tests.scenarios.instants`. Instants are epochs, durations seconds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.facts import Call, Leg, Talk
-from tests.scenarios.judge import Session
+from tests.scenarios.instants import CLOSE, Told, beside_instants, connects_of, lines_of
+from tests.scenarios.judge import Books, Session
 from tests.soak.books import Ledger
 
-CLOSE = 0.15  # s between what CEL and AMI say of one moment
 _MOMENT = 0.1  # s out of all bridges, while a Local channel takes itself out, that interrupt nobody
 Span = tuple[float, float]
 
@@ -21,7 +23,7 @@ Span = tuple[float, float]
 class Odd:
     """One thing in which a record and CEL disagree; `reason` is what a scenario's rules explain."""
 
-    reason: str  # cel_channel, cel_group, cel_talk, cel_answered
+    reason: str  # cel_channel, cel_group, cel_talk, cel_answered, cel_call, cel_leg, cel_attempt, cel_stay …
     uniqueid: str
     what: str
 
@@ -29,17 +31,31 @@ class Odd:
         return f"{self.reason}: {self.uniqueid} {self.what}"
 
 
-def beside_cel(session: Session, cel: str, channels: frozenset[str] | None = None) -> list[Odd]:
-    """Everything in which the records and CEL disagree about these channels (all, when None)."""
-    rows = [row for row in map(parse_cel_line, cel.splitlines()) if isinstance(row, CelRow)]
+def beside_cel(session: Session, books: Books, channels: frozenset[str] | None = None) -> list[Odd]:
+    """Everything in which the records and the books disagree about these channels (all, when None)."""
+    ledger = _ledger("\n".join(row.raw for row in books.queue_log), books.cel)
+    rows = list(_rows(books.cel))
     if channels is not None:
         rows = [row for row in rows if row.uniqueid in channels]
+    talks = _Sound(rows).spans
+    told = Told(lines_of(rows), ledger.passes, talks, connects_of(books.queue_log))
     return [
         *_channels(session, rows),
-        *_groups(session, cel, channels),
-        *_talks(session, rows),
+        *_groups(session, ledger, channels),
+        *_talks(session, rows, talks),
         *_answers(session, rows),
+        *(Odd(f"cel_{one.of}", one.uniqueid, one.what) for one in beside_instants(session, told)),
     ]
+
+
+@lru_cache(1)  # all scenarios of a session share one book
+def _rows(cel: str) -> tuple[CelRow, ...]:
+    return tuple(row for row in map(parse_cel_line, cel.splitlines()) if isinstance(row, CelRow))
+
+
+@lru_cache(1)
+def _ledger(queue_log: str, cel: str) -> Ledger:
+    return Ledger.read(queue_log, "", cel)
 
 
 def _channels(session: Session, rows: Iterable[CelRow]) -> Iterator[Odd]:
@@ -53,11 +69,11 @@ def _channels(session: Session, rows: Iterable[CelRow]) -> Iterator[Odd]:
                 yield Odd("cel_channel", row.uniqueid, f"{row.channel} is in no record")
 
 
-def _groups(session: Session, cel: str, channels: frozenset[str] | None) -> Iterator[Odd]:
+def _groups(session: Session, ledger: Ledger, channels: frozenset[str] | None) -> Iterator[Odd]:
     """What CEL ties together (linkedid, transfers, pickups, talks) is one record, and nothing else is."""
     call_of = {leg.uniqueid: leg.call_id for leg in session.all(Leg)}
     seen: dict[str, str] = {}
-    for told in Ledger.read("", "", cel).calls:
+    for told in ledger.calls:
         if channels is not None and told.first not in channels:
             continue
         calls = {call_of[own] for own in told.channels if own in call_of}
@@ -97,9 +113,8 @@ def _answers(session: Session, rows: Iterable[CelRow]) -> Iterator[Odd]:
 # --- who talked when ----------------------------------------------------------------------------------------------
 
 
-def _talks(session: Session, rows: list[CelRow]) -> Iterator[Odd]:
+def _talks(session: Session, rows: Iterable[CelRow], by_cel: Mapping[str, Sequence[Span]]) -> Iterator[Odd]:
     """Each phone talked for as long as it was bridged with somebody, be it through Local channels."""
-    by_cel = _Sound(rows).spans
     ours: dict[str, list[Span]] = {}
     for talk in session.all(Talk):
         uniqueid = talk.id.rsplit("/", 1)[0].removeprefix(f"{talk.pbx}-")
@@ -108,7 +123,7 @@ def _talks(session: Session, rows: list[CelRow]) -> Iterator[Odd]:
     for leg in session.all(Leg):
         if leg.uniqueid in here and (leg.dialed or leg.agent) and not leg.channel.startswith("Local/"):
             mine, book = _joined(sorted(ours.get(leg.uniqueid, []))), _joined(by_cel.get(leg.uniqueid, []))
-            if not _alike(mine, book):
+            if not _alike(mine, book) or _overlap(sorted(ours.get(leg.uniqueid, []))):
                 yield Odd("cel_talk", leg.uniqueid, f"{leg.channel} {_shown(mine)}, by CEL {_shown(book)}")
 
 
@@ -130,6 +145,11 @@ def _alike(one: list[Span], two: list[Span]) -> bool:
         for mine, book in zip(one, two, strict=True)
         for a, b in zip(mine, book, strict=True)
     )
+
+
+def _overlap(spans: Sequence[Span]) -> bool:
+    """Whether two talks of one phone, which follow each other, are on record as one during the other."""
+    return any(after[0] - before[1] < -CLOSE for before, after in pairwise(spans))
 
 
 def _shown(spans: list[Span]) -> str:

@@ -27,7 +27,7 @@ def judged(play: Scenario, directory: Path = FIXTURES) -> list[str]:
     books = books_of(play, directory)
     report = compared(session, books, run)
     out = differences(session, run) + unexplained(report, run)
-    out += [str(odd) for odd in beside_cel(session, books.cel) if odd.reason not in play.explained]
+    out += [str(odd) for odd in beside_cel(session, books) if odd.reason not in play.explained]
     out += [f"rejected: {fact.reason} {fact.detail}" for fact in session.rejected]
     if not report.checked:
         out.append("nothing was compared with the books")

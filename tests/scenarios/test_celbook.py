@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from cti.core.facts import Call, Leg, Talk
+from cti.core.facts import Attempt, Call, Leg, QueueStay, Recording, Talk, Transfer
 from tests.scenarios.celbook import beside_cel
 from tests.scenarios.fixtures import books_of
 from tests.scenarios.judge import Session, hear
@@ -21,7 +22,7 @@ def session(name: str = NAME) -> Session:
 
 
 def reasons(found: Session, name: str = NAME) -> set[str]:
-    return {odd.reason for odd in beside_cel(found, books_of(loaded()[name]).cel)}
+    return {odd.reason for odd in beside_cel(found, books_of(loaded()[name]))}
 
 
 def without_a_leg(found: Session) -> None:
@@ -64,6 +65,53 @@ def test_what_is_wrong_is_found(change: Callable[[Session], None], reason: str) 
     assert reasons(found) == set()
     change(found)
     assert reason in reasons(found)
+
+
+INSTANTS = [
+    (Call, "started_at"),
+    (Call, "answered_at"),
+    (Call, "ended_at"),
+    (Leg, "started_at"),
+    (Leg, "ring_started_at"),
+    (Leg, "answered_at"),
+    (Leg, "ended_at"),
+    (QueueStay, "joined_at"),
+    (QueueStay, "answered_at"),
+    (QueueStay, "left_at"),
+    (QueueStay, "wait"),
+    (Attempt, "started_at"),
+    (Attempt, "ended_at"),
+    (Talk, "started_at"),
+    (Talk, "ended_at"),
+    (Transfer, "at"),
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["attended_by_the_phone", "queue_rotation", "queue_timeout", "direct_ring_group"]
+)
+@pytest.mark.parametrize(("kind", "field"), INSTANTS)
+@pytest.mark.parametrize("by", [-0.4, 0.4, 3600.0])
+def test_any_instant_that_is_off_is_found(name: str, kind: type[Any], field: str, by: float) -> None:
+    """B4: each instant of each part is held against the books, to parts of a second, and that it is there at all."""
+    whole = session(name)
+    for fact in whole.all(kind):
+        if getattr(fact, field) is None or getattr(fact, "merged_into", None) is not None:
+            continue
+        for wrong in (getattr(fact, field) + by, None):
+            found = Session({**whole.latest, fact.key: replace(fact, **{field: wrong})})
+            if wrong is not None or field not in {"started_at", "joined_at", "at"}:  # these cannot be missing
+                assert reasons(found, name), f"{fact.id} {field} {wrong}"
+
+
+@pytest.mark.parametrize("name", ["recorded_from_the_dialplan", "recorded_for_a_while"])
+def test_a_recording_outside_its_channels_life_is_found(name: str) -> None:
+    """B6: no book tells of recordings but that their channel lived."""
+    whole = session(name)
+    for fact in whole.all(Recording):
+        for field in ("started_at", "stopped_at"):
+            found = Session({**whole.latest, fact.key: replace(fact, **{field: getattr(fact, field) + 3600})})
+            assert "cel_recording" in reasons(found, name)
 
 
 def test_one_call_split_in_two_is_found() -> None:

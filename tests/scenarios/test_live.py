@@ -54,7 +54,7 @@ async def test_the_record_live(played: Played, name: str) -> None:
     run = Run.of(loaded()[name], outcome.summary)
     assert differences(played.session, run, SPARE) == []
     assert unexplained(compared(played.session, played.books, run), run) == []
-    odd = beside_cel(played.session, played.books.cel, run.channels)
+    odd = beside_cel(played.session, played.books, run.channels)
     assert [str(one) for one in odd if one.reason not in run.scenario.explained] == []
 
 
