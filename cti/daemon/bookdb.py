@@ -39,6 +39,9 @@ _NEAR = 1_000  # ids; a span this small is read through
 _CHUNK = 500  # rows fetched and parsed at a time: the event loop waits for the fetching
 _DISORDER = 60.0  # s by which rows may stand before older ones, beyond what `late` says
 _LONGEST_CALL = 86_400.0  # s
+_OTHER_NAME = frozenset(
+    {62, 64}
+)  # OpenSSL's codes: the host's name, its address, do not stand in the certificate
 
 
 class DatabaseSettings(Protocol):
@@ -163,7 +166,7 @@ class DatabaseBooks:
         except TimeoutError as error:
             raise self._unreadable("no answer in time") from error
         except (SQLAlchemyError, OSError) as error:
-            raise self._unreadable(_said(error)) from error
+            raise self._unreadable(self._untrusted(error) or _said(error)) from error
         line = _Line((await connection.get_raw_connection()).driver_connection)
         try:
             with line.ended_after(_READ):
@@ -200,6 +203,23 @@ class DatabaseBooks:
             f"cannot read the books in {self._shown}: {why}; check [{self._where}], and that the account may SELECT "
             "from their tables (docs/books.md)"
         )
+
+    def _untrusted(self, error: Exception) -> str:
+        """What is wrong with the server's TLS, and which key mends it; "" when it is something else."""
+        if self._settings.ca_file is None:
+            return ""
+        found = list(_chain(error))
+        refused = next((one for one in found if isinstance(one, ssl.SSLCertVerificationError)), None)
+        if refused is not None and refused.verify_code in _OTHER_NAME:
+            return f"its certificate is for another name ({refused.verify_message}): give that name in {self._where}.url"
+        if refused is not None:
+            return (
+                f"its certificate is not signed by the authority in {self._where}.ca_file ({refused.verify_message}): "
+                "put the PEM of whoever signed it there"
+            )
+        if any(isinstance(one, ssl.SSLError) or "SSL" in str(one) for one in found):
+            return f"it speaks no TLS as we need it ({_said(error)}): mend it there, or remove {self._where}.ca_file"
+        return ""
 
     async def _span(
         self, connection: AsyncConnection, name: str, book: _Book[Row], since: float, until: float
@@ -277,6 +297,13 @@ def _parsed(
     parsed = [book.parse(row, zone) for row in part]
     good = [row for row in parsed if not isinstance(row, BadLine)]
     return good, [row for row in parsed if isinstance(row, BadLine)]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it."""
+    while error is not None:
+        yield error
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
 
 
 def _said(error: Exception) -> str:
