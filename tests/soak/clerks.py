@@ -97,14 +97,16 @@ class Clerks:
         self._rested: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Come and go; a session that ends is begun anew."""
-        while not self.over.is_set():
+        """Come and go, and go home in the end: what an absence is about is not over before. An ended session is begun anew."""
+        while not self.over.is_set() or self._members:
             await self._open.wait()
             with contextlib.suppress(AmiError):
                 async with await self._lab.pbx.ami() as pbx:
                     await pbx.action("Events", {"EventMask": "off"})
                     await self._look(pbx)
                     await self._work(pbx)
+                    if self.over.is_set():
+                        await self._go_home(pbx)
 
     async def _work(self, pbx: AmiClient) -> None:
         while self._open.is_set() and not self.over.is_set():
@@ -121,6 +123,13 @@ class Clerks:
         finally:
             self._rested[agent] = time.monotonic() + _RESTS
         self.done += 1
+        self._members = await _asked(pbx)
+
+    async def _go_home(self, pbx: AmiClient) -> None:
+        for agent, members in self._members.items():
+            # Paused queues first: who is left with one at work is not away for that moment.
+            for queue, _ in sorted(members.items(), key=lambda member: not member[1][0]):
+                await pbx.action("QueueRemove", {"Queue": queue, "Interface": CLERKS[agent]})
         self._members = await _asked(pbx)
 
     async def _look(self, pbx: AmiClient) -> None:
