@@ -86,9 +86,12 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
     by_status = STAY_BY_QUEUE_STATUS.get(queue_status)
     if by_status is not None and queue_status != stay.status_before:
         return by_status
-    if stay.caller_gone and (stay.abandon_sent or last_word):
-        return StayOutcome.ABANDONED
     seen = stay.left_at is None or stay.left_at > stay.unseen_until + _JUST
+    unsaid = last_word and (
+        stay.left_at is None or not seen
+    )  # an abandon may have been sent, and was not heard
+    if stay.caller_gone and (stay.abandon_sent or unsaid):
+        return StayOutcome.ABANDONED
     if by_status is not None and stay.abandon_sent:
         return by_status if seen else StayOutcome.UNKNOWN  # or left behind, and the hangup was not seen
     if stay.abandon_sent and lives_on:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
-from cti.core.facts import Attempt, AttemptOutcome, Call, EndedBy, Leg, QueueStay, Transfer
+from cti.core.facts import Attempt, AttemptOutcome, Call, EndedBy, Leg, QueueStay, StayOutcome, Transfer
 from cti.core.retell import retell
 from tests.core.dialogue import seen_member
 from tests.scenarios.fixtures import run_of
@@ -121,6 +121,16 @@ def test_a_busy_asterisk_hangs_up_late_on_the_members_who_were_slower() -> None:
         AttemptOutcome.ANSWERED: 1,
         AttemptOutcome.CANCELLED: len(slower),
     }
+
+
+def test_a_caller_may_hang_up_in_the_instant_of_the_key() -> None:
+    """They left by the key all the same: app_queue sends an abandon for whoever hangs up in the queue."""
+    name = "queue_left_by_key"
+    cel, log = books(name)
+    left = next(row.at for row in cel if row.event == "APP_END")
+    soon = [replace(row, at=left + 0.001) if row.at > left else row for row in cel]
+    [stay] = told(name, soon, log).all(QueueStay)
+    assert stay.outcome is StayOutcome.LEFT_BY_KEY
 
 
 def test_a_second_of_queue_log_that_is_behind() -> None:

@@ -2,7 +2,16 @@
 
 from cti.core import events as ev
 from cti.core.core import Core
-from cti.core.facts import Attempt, AttemptOutcome, Call, Disposition, EndedBy, Talk
+from cti.core.facts import (
+    Attempt,
+    AttemptOutcome,
+    Call,
+    Disposition,
+    EndedBy,
+    QueueStay,
+    StayOutcome,
+    Talk,
+)
 from tests.core.dialogue import remember, seen_member
 from tests.core.shadow import Shadow
 from tests.scenarios.judge import PBX, RULES, Session, play
@@ -99,3 +108,18 @@ def test_a_phone_taken_from_the_dial_that_rang_it_answered() -> None:
 
 def _enters(at: float, uniqueid: str) -> ev.BridgeEntered:
     return ev.BridgeEntered(at, "b1", uniqueid, "", "base", "softmix", "")
+
+
+def test_a_caller_who_hangs_up_in_the_instant_of_the_key_left_by_it() -> None:
+    """B1: who hangs up in the queue is told of as an abandon; without one the key was first."""
+    pbx = Session()
+    told: list[ev.Event] = [
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000002", "700"),
+        ev.CallerJoined(101.0, "sales", CUSTOMER, 1, ""),
+        ev.CallerLeft(105.0, "sales", CUSTOMER, ""),
+        ev.HangupRequested(105.001, CUSTOMER, by_device=True),
+        ev.ChannelHungUp(105.002, CUSTOMER, 16, ""),
+    ]
+    play(Core(PBX, RULES), told, pbx)
+    [stay] = pbx.all(QueueStay)
+    assert (stay.outcome, stay.left_at) == (StayOutcome.LEFT_BY_KEY, 105.0)
