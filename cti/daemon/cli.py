@@ -17,7 +17,7 @@ import typer
 
 from config.problems import ConfigError
 from config.settings import Settings
-from cti.daemon import ask, errors, report, shipping, verify
+from cti.daemon import ask, errors, explain, report, shipping, verify
 from cti.daemon.client import DaemonUnreachable, RequestRefused
 from cti.daemon.options import ConfigOption, JsonOption, console, find, say, settings_of, write_json
 
@@ -263,7 +263,7 @@ def openapi() -> None:
 
 
 app.command("ship-books")(shipping.ship_books)
-for command in (ask.calls, ask.agents, ask.queues, ask.duty, ask.faults, verify.reconcile, verify.explain):
+for command in (ask.calls, ask.agents, ask.queues, ask.duty, ask.faults, verify.reconcile, explain.explain):
     app.command()(command)
 app.add_typer(report.app, name="fault")
 
