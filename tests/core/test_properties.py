@@ -12,6 +12,7 @@ from cti.core.facts import (
     AgentState,
     Attempt,
     Call,
+    Disposition,
     Fact,
     FactKey,
     Leg,
@@ -21,7 +22,7 @@ from cti.core.facts import (
     Talk,
 )
 from tests.core import scenarios as s
-from tests.core.dialogue import Dialogue
+from tests.core.dialogue import LINE, START, Dialogue
 from tests.core.shadow import Shadow
 
 NAMES = st.sampled_from(sorted(s.ALL))
@@ -121,7 +122,7 @@ def test_replaying_a_stream_gives_the_same_facts(name: str, data: st.DataObject)
 @settings(max_examples=80, deadline=None)
 @given(order=st.permutations(range(4)), bridges=st.permutations([(0, 1), (1, 2), (2, 3)]))
 def test_merging_does_not_depend_on_the_order(order: list[int], bridges: list[tuple[int, int]]) -> None:
-    """B1: whichever bridge comes first, the oldest call keeps its id and all the others point to it or its like."""
+    """B1: whichever bridge comes first, the oldest call keeps its id, all the others point to it, and it has what was theirs."""
     pbx = Dialogue()
     for n in range(4):
         pbx.channel(f"{n}.1", f"PJSIP/trunk-a-000{n}")
@@ -137,6 +138,11 @@ def test_merging_does_not_depend_on_the_order(order: list[int], bridges: list[tu
         while call.merged_into is not None:
             call = calls[call.merged_into]  # noqa: PLW2901 - following the pointers is the point
         assert call.id == "p-0.1"
+    first = calls["p-0.1"]
+    assert first.started_at == pytest.approx(START + LINE)
+    assert first.ended_at == pbx.at
+    assert first.answered_at == pytest.approx(START + 6 * LINE)  # four channels, and the first two to meet
+    assert (first.disposition, first.caller_number) == (Disposition.ANSWERED, "13800138000")
     assert pbx.leftovers() == []
 
 
