@@ -35,6 +35,7 @@ from cti.core.facts import (
     Leg,
     Quality,
     QueueStay,
+    Recording,
     State,
     Talk,
     Transfer,
@@ -96,7 +97,7 @@ class _Planner:
         self._not_before, self._grace = not_before, rules.away.grace
         self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
         heard = max((gap.ended_at for gap in gaps), default=0.0)
-        self._told = [_plain(fact, rows.source) for fact in _tell(pbx, rules, rows, known, heard)]
+        self._told = told(pbx, rules, rows, known, heard)
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         died = (at for _start, at in deaths(rows.queue_log, rows.cel))
@@ -107,7 +108,7 @@ class _Planner:
     def plan(self) -> Plan:
         parts: dict[str, list[Part]] = {}
         for fact in self._told:
-            if isinstance(fact, Leg | QueueStay | Attempt | Talk | Transfer):
+            if isinstance(fact, Leg | QueueStay | Attempt | Talk | Transfer | Recording):
                 parts.setdefault(fact.call_id, []).append(fact)
         calls = [fact for fact in self._told if isinstance(fact, Call) and fact.merged_into is None]
         for call in sorted(calls, key=lambda call: self._root(call.id) is not self._known_calls.get(call.id)):
@@ -222,8 +223,16 @@ def _same_state(one: AgentState, two: AgentState) -> bool:
     return _alike(one, two) and abs(one.since - two.since) < _SAME_STATE
 
 
-def _tell(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float) -> list[Fact]:
-    """Every part as the books have it in the end; `heard` is when the last of the gaps was over."""
+def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -> list[Fact]:
+    """Every part as the books have it in the end.
+
+    Args:
+        pbx: whose books they are.
+        rules: as the live core has them.
+        rows: what is told.
+        known: of this only the states of agents are looked at.
+        heard: when the last gap was over; absences are followed up to there.
+    """
     begin = min([*(row.at for row in rows.cel[:1]), *(row.at for row in rows.queue_log[:1])], default=0.0)
     held = _held(known.agent_states, begin)
     core = Core(pbx, rules)
@@ -239,7 +248,7 @@ def _tell(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float) -> lis
             parts[fact.key] = fact
     back_for_good = core.step(ev.Tick(last + rules.away.grace + _SAME_STATE)).facts
     parts.update((fact.key, fact) for fact in back_for_good if isinstance(fact, AwayEpisode))
-    return list(parts.values())
+    return [_plain(fact, rows.source) for fact in parts.values()]
 
 
 def _plain(fact: Fact, source: str) -> Fact:

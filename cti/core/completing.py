@@ -32,8 +32,8 @@ TOGETHER = 0.05  # s within which the events of one occurrence come
 _SAME_JOIN = 2.5  # s by which two accounts of one joining may differ (a listed wait has whole seconds)
 _CLEARLY = 0.5  # s
 
-Part = Leg | QueueStay | Attempt | Talk | Transfer
-P = TypeVar("P", Call, Leg, QueueStay, Attempt, Talk)
+Part = Leg | QueueStay | Attempt | Talk | Transfer | Recording
+P = TypeVar("P", Call, Leg, QueueStay, Attempt, Talk, Recording)
 
 _NOTHING: tuple[Any, ...] = (None, "", "unknown")  # enumerations equal their words
 _HOW_LEFT = ("outcome", "left_at", "wait", "answered_at", "agent", "book_wait", "book_talk")
@@ -89,6 +89,7 @@ class Completion:
         # Of the call in hand:
         self._joined: tuple[str, ...] = ()  # calls that it turned out to be made of
         self._met: dict[str, QueueStay] = {}  # stays on record by the ids that the books give them
+        self._ended: set[str] = set()  # recordings whose end the books have
         self._taken_back: set[str | None] = set()  # queues that somebody else answered than was concluded
 
     def complete(self, stored: Call, told: Call, parts: Sequence[Part], joined: Iterable[Call] = ()) -> None:
@@ -109,6 +110,8 @@ class Completion:
                     self._talk(stored.id, part)
                 case Transfer():
                     self._transfer(stored.id, part)
+                case Recording():
+                    self._recording(stored.id, part)
         self._recordings(stored.id)
 
     def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
@@ -220,7 +223,7 @@ class Completion:
                 changes |= {"stay_id": told.stay_id, "queue": told.queue}
             self._update(stored, {k: v for k, v in changes.items() if getattr(stored, k) != v})
 
-    def _on_record(self, call_id: str) -> Iterable[Part | Recording]:
+    def _on_record(self, call_id: str) -> Iterable[Part]:
         """The parts of a call, and of those that turned out to be part of it just now."""
         for one in (call_id, *self._joined):
             yield from self._of_call.get(one, ())
@@ -279,10 +282,29 @@ class Completion:
         found_late = self._is_guess(stored.started_at) and told.started_at < stored.started_at
         return SAME_INSTANT if found_late and seconds > -TOGETHER else 0.0
 
+    def _recording(self, call_id: str, told: Recording) -> None:
+        """CEL has those that the dialplan began, when it is told to note MixMonitor."""
+        channel = told.id.rpartition("/")[0]
+        of_channel = [
+            one
+            for one in self._on_record(call_id)
+            if isinstance(one, Recording) and one.id.rpartition("/")[0] == channel
+        ]
+        same = (one for one in of_channel if abs(one.started_at - told.started_at) < _CLEARLY)
+        stored = next((one for one in same if one.file.endswith(told.file)), None)
+        if stored is not None:
+            self._update(stored, self._unknown(stored, told, ("stopped_at",)))
+            self._ended |= {stored.id} if told.stopped_at is not None else set()
+        elif self._missed(told.started_at):
+            number = _free(
+                int(told.id.rpartition("/r")[2]), {int(one.id.rpartition("/r")[2]) for one in of_channel}
+            )
+            self._add(call_id, replace(told, id=f"{channel}/r{number}"))
+
     def _recordings(self, call_id: str) -> None:
-        """No book tells of them; one whose end nobody saw ended with its channel at the latest."""
+        """One whose end nobody saw, and that no book tells of, ended with its channel at the latest."""
         for one in self._on_record(call_id):
-            if not isinstance(one, Recording) or not self._is_guess(one.stopped_at):
+            if not isinstance(one, Recording) or one.id in self._ended or not self._is_guess(one.stopped_at):
                 continue
             ended = self._leg_ends.get(one.id.rpartition("/")[0])
             if ended is None:
@@ -352,8 +374,8 @@ def _same_ringing(stored: Attempt, told: Attempt) -> bool:
     return stored.started_at <= ends and told.started_at <= over
 
 
-def _by_call(known: Known) -> dict[str, list[Part | Recording]]:
-    found: dict[str, list[Part | Recording]] = {}
+def _by_call(known: Known) -> dict[str, list[Part]]:
+    found: dict[str, list[Part]] = {}
     kinds = (known.stays, known.attempts, known.talks, known.transfers, known.recordings)
     for part in (one for kind in kinds for one in kind):
         found.setdefault(part.call_id, []).append(part)

@@ -151,6 +151,11 @@ class _Teller:
                 self._add(place, -2, ev.DialEnded(row.at, "", who, "ANSWER", ""))
             case "HANGUP":
                 self._hangup(place, row)
+            case "APP_START" if row.app == "MixMonitor":
+                file = row.appdata.split(",", 1)[0]
+                self._add(place, 0, ev.RecordingBegan(row.at, row.uniqueid, file))
+            case "APP_START" if row.app == "StopMixMonitor":
+                self._add(place, 0, ev.RecordingEnded(row.at, row.uniqueid))
         if row.app == "AgentLogin" and row.uniqueid not in self._stays_on_line:
             self._stays_on_line.add(row.uniqueid)
             self._add(place, -5, ev.StaysOnLine(row.at, row.uniqueid))
