@@ -322,8 +322,9 @@ class PbxSettings(Table):
     publisher: Account = Field(examples=["[pbx.NAME.publisher] with user and secret_file"])
     keepalive: PositiveDuration = 10.0
     inbox_size: int = Field(100_000, ge=100, le=10_000_000, examples=[100_000])
+    timezone: str = Field(examples=["Asia/Shanghai"])
     queue_log: FilePath | None = Field(None, examples=["/var/log/asterisk/queue_log"])
-    cdr_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cdr-csv/Master.csv"])
+    cdr_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cdr-custom/cti.csv"])
     cel_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cel-custom/cti.csv"])
     books: BookSources | None = Field(None, examples=["[pbx.NAME.books] with url, or with shipped"])
 
@@ -333,6 +334,11 @@ class PbxSettings(Table):
         if value is not None and info.data.get("tls", True) is False:
             refuse("is given, but tls is not on", "set tls = true, or remove ca_file")
         return _existing(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        return _zone(value)
 
     @field_validator("books")
     @classmethod

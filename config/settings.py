@@ -118,14 +118,21 @@ def parse(
 
 
 def _give_zones(raw: dict[str, Any]) -> None:
-    """A PBX stands where its company is, unless it says otherwise."""
-    duty, pbxs = raw["duty"], raw.get("pbx")
-    zone = duty.get("timezone", DEFAULT_ZONE) if isinstance(duty, dict) else DEFAULT_ZONE
-    if zone not in zoneinfo.available_timezones():
-        zone = DEFAULT_ZONE  # said at duty.timezone already
+    """A PBX stands where its company is, and writes its books in its own time, unless they say otherwise."""
+    zone = _zone_of(raw["duty"], DEFAULT_ZONE)
+    pbxs = raw.get("pbx")
     for table in pbxs.values() if isinstance(pbxs, dict) else ():
-        if isinstance(table, dict) and isinstance(table.get("books"), dict):
-            table["books"].setdefault("timezone", zone)
+        if isinstance(table, dict):
+            books = table.get("books")
+            table.setdefault("timezone", _zone_of(books, zone))
+            if isinstance(books, dict):
+                books.setdefault("timezone", _zone_of(table, zone))
+
+
+def _zone_of(table: object, otherwise: str) -> str:
+    """The time zone that a table names; one that is none is said there already."""
+    zone = table.get("timezone") if isinstance(table, dict) else None
+    return zone if isinstance(zone, str) and zone in zoneinfo.available_timezones() else otherwise
 
 
 def _copied(table: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quali
 from cti.core.memory import Known
 from cti.core.reconcile import MismatchReason, Report, reconcile
 from cti.core.rules import Rules
+from cti.daemon.bookfitness import fillable, fitness
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.books import BookRows, Books
 from cti.daemon.latecomers import Latecomers
@@ -38,6 +39,7 @@ _UNJUDGED = 120.0  # s before its death that a process may have left unjudged
 _LOOK_BACK = 3600.0  # s before a window in which a queue pass that ends in it may have begun
 _LONGEST = 86_400.0  # s after which a gap is closed although a channel in the books has no end
 _RETRY = 2.0, 60.0  # s after a failure: growing from about the first to at most the second
+_SAMPLES = 5  # unreadable lines that are shown
 _LOGGED = 20  # mismatches of one comparison; the counters have all
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,8 @@ class BooksStatus:
     checked: int = 0
     mismatches: Counter[str] = field(default_factory=Counter)  # by reason
     bad_lines: int = 0
+    bad_samples: tuple[tuple[str, str, str], ...] = ()  # some of them: book, why, line
+    notes: tuple[str, ...] = ()  # what lacks although the records can be verified
     gaps: int = 0  # not filled yet
     filled: int = 0  # facts written from the books
 
@@ -137,7 +141,7 @@ class Bookkeeper:
         self._lost: tuple[float, str] | None = None
         self._in_step = False
         self._compared_until: float | None = None
-        self._known_bad: set[str] = set()
+        self._untold_bad = 0  # unreadable lines, met since the last comparison
         self._looked: set[str] = set()  # gaps filled as far as their calls are over
         self._due = 0.0  # when the gaps are to be looked at
         self._latecomers = Latecomers()
@@ -214,7 +218,7 @@ class Bookkeeper:
             if self._books.any:
                 filled, compared = await self._fill(), await self._compare()
                 if not (filled or compared):  # whether the books can be read is to be known all the same
-                    await self._books.read(self._now() - _MARGIN, self._now())
+                    await self._read(self._now() - _MARGIN, self._now())
             self.status.unverified = self._books.missing
             self._failed = 0
             self._readable("")
@@ -231,6 +235,20 @@ class Bookkeeper:
         if self.status.unverified and self.status.unverified != before:
             log.warning("records_unverified", pbx=self._pbx, reason=self.status.unverified)
         return self.status
+
+    async def _read(self, since: float, until: float) -> BookRows:
+        """What the books say of a time; lines that cannot be read are counted and shown."""
+        books = await self._books.read(since, until)
+        for name, lines in books.bad.items():
+            if not lines.new:
+                continue
+            self.status.bad_lines += lines.new
+            self._untold_bad += lines.new
+            shown = tuple((name, line.why, line.raw) for line in lines.samples)
+            self.status.bad_samples = (*self.status.bad_samples, *shown)[-_SAMPLES:]
+            why, raw = (lines.samples[-1].why, lines.samples[-1].raw) if lines.samples else ("", "")
+            log.warning("book_lines_unreadable", pbx=self._pbx, book=name, lines=lines.new, why=why, line=raw)
+        return books
 
     # -- gaps
 
@@ -251,18 +269,19 @@ class Bookkeeper:
         )
         await self._write(found)
         self._looked |= {gap.id for gap in gaps}
-        await self._close([gap for gap in gaps if not found.living or now - gap.ended_at > _LONGEST], now)
+        over = not found.living and fillable(span.books)
+        await self._close([gap for gap in gaps if over or now - gap.ended_at > _LONGEST], now)
         return True
 
     async def _span(self, since: float, until: float) -> Span:
         """Books and records of a time, from before the first channel of every call that needs completing."""
-        books = await self._books.read(since - _MARGIN, until)
+        books = await self._read(since - _MARGIN, until)
         names = self._channels(books)
         known = await self._records.around(self._pbx, names, since=since - _MARGIN, before=until)
         begins = [call.started_at for call in known.calls if call.quality is not Quality.COMPLETE]
         first = min(begins, default=since)
         if first < since:
-            books = await self._books.read(first - _MARGIN, until)
+            books = await self._read(first - _MARGIN, until)
             known = await self._records.around(
                 self._pbx, self._channels(books), since=since - _MARGIN, before=until
             )
@@ -316,7 +335,7 @@ class Bookkeeper:
             return False
         books, report = await self._judge(since, until)
         self._compared_until = self.status.verified_until = until
-        self._count(report, books)
+        self._count(report)
         missing = {MismatchReason.NOT_IN_RECORDS, MismatchReason.CDR_WITHOUT_CALL}
         wanted = [since] if any(one.reason in missing for one in report.mismatches) else []
         late = self._latecomers.found(books, since - _LOOK_BACK, since)
@@ -330,11 +349,16 @@ class Bookkeeper:
         return True
 
     async def _judge(self, since: float, until: float) -> tuple[BookRows, Report]:
-        books = await self._books.read(since - _LOOK_BACK, self._now())
+        books = await self._read(since - _LOOK_BACK, self._now())
         known = await self._records.around(self._pbx, _ended(books, since, until), since=since, before=until)
         first = min((call.started_at for call in known.calls), default=since)
         if first < since - _LOOK_BACK:
-            books = await self._books.read(first - _MARGIN, self._now())
+            books = await self._read(first - _MARGIN, self._now())
+        fit = fitness(books, known, since, until)
+        if fit.unverified:
+            raise BookUnreadable(fit.unverified)
+        if fit.judged:
+            self.status.notes = fit.notes
         report = await asyncio.to_thread(
             reconcile,
             known.stays,
@@ -349,14 +373,12 @@ class Bookkeeper:
         )
         return books, report
 
-    def _count(self, report: Report, books: BookRows) -> None:
-        new_bad = {line.raw for lines in books.bad.values() for line in lines} - self._known_bad
-        self._known_bad |= new_bad
+    def _count(self, report: Report) -> None:
         status = self.status
         status.checked += report.checked
         status.mismatches.update(_counted(report.by_reason()))
-        status.bad_lines += len(new_bad)
-        self._reconciled(report, len(new_bad))
+        self._reconciled(report, self._untold_bad)
+        self._untold_bad = 0
         for mismatch in report.mismatches[:_LOGGED]:
             log.warning(
                 "record_differs",

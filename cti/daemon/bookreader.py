@@ -1,194 +1,226 @@
-"""Reads the PBX's books as they grow, without ever blocking the event loop.
+"""Reads spans of one of the PBX's books while it grows, is rotated, cut, damaged and packed.
 
-A reader keeps its place as (inode, offset) and the file open, so a file that is renamed away by logrotate is read to
-its end before the new one is begun; one that is cut to nothing (copytruncate) is begun again. A last line without
-its line end is still being written: it stays for the next read.
+What was read once is remembered (`cti.daemon.bookindex`), so each look at a book reads only what was added since. Files are
+known by how they begin and by the last bytes that were read, not by their names: logrotate may rename, copy or pack them.
+A last line without its line end is still being written: it waits for the next look.
 """
 
-import asyncio
 import contextlib
+import errno
+import gzip
+import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from io import FileIO
+import stat
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar, cast
 
-from cti.core.books import BadLine
+from cti.daemon.bookindex import BLOCK, HEAD, LATE, BadLines, Index, Kept, Kind
 from cti.daemon.errors import CtiError
 
 Row = TypeVar("Row")
-_CHUNK = 4 * 1024 * 1024  # bytes a read takes at most, and the longest line
+
+_CLOCKS = 60.0  # s by which a file's time may be behind the PBX's
+_FILES = 8  # that are remembered
+_TRIES = 3  # while files change their names
 
 
 class BookUnreadable(CtiError):
     """A book exists and cannot be read; the text says which, why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a book: everything before `offset` bytes of the file with this inode has been read."""
-
-    inode: int
-    offset: int
+class _Moved(Exception):
+    """The files got other names meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[Row]):
-    """What one read brought, in the book's order; `more` when there is more to read at once."""
+    """Rows of a span in order of time, and the lines there that could not be read."""
 
     rows: tuple[Row, ...]
-    bad: tuple[BadLine, ...]
-    more: bool
+    bad: BadLines
+    absent: bool  # there is no such file, nor one that it was rotated into
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    inode: tuple[int, int]
+    size: int
+    changed: float  # epoch
+    stamp: tuple[int, int]  # as long as it is the same, so is the content
+
+    @property
+    def packed(self) -> bool:
+        return self.path.suffix == ".gz"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known(Generic[Row]):
+    """What a file was found to be."""
+
+    stamp: tuple[int, int]
+    reach: float  # spans up to then are covered
+    index: Index[Row]
 
 
 class BookReader(Generic[Row]):
-    """Reads one book (queue_log, CDR …) line by line through `parse`.
+    """One book (queue_log, CDR, CEL) with the files it was rotated into: `NAME.1`, `NAME-20260101`, `NAME.2.gz`.
 
-    `start` continues where an earlier reader stood; a book that was rotated since is looked for under its new name
-    beside the old one (`queue_log.1`, `queue_log-20260101`). Without it the book is read from its beginning. A book
-    that does not exist yet is empty. One read at a time: `read` may not be called while another one runs.
+    A book that does not exist yet is empty. `kept` may be shared with other books. Safe to use from several threads.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        parse: Callable[[str], Row | BadLine],
-        *,
-        start: Position | None = None,
-        chunk: int = _CHUNK,
-    ) -> None:
-        self._path = path
-        self._parse = parse
-        self._chunk = chunk
-        self._resume = start
-        self._file: FileIO | None = None
-        self._offset = 0
-        self._skipping = False  # inside a line longer than a chunk
+    def __init__(self, path: Path, kind: Kind[Row], kept: Kept | None = None, *, block: int = BLOCK) -> None:
+        """Nothing is opened."""
+        self.path = path
+        self._kind, self._kept, self._block = kind, kept or Kept(), block
+        self._indexes: list[Index[Row]] = []  # the ones used last come last
+        self._known: dict[tuple[int, int], _Known[Row]] = {}
+        self._new_bad = 0
+        self._lock = threading.Lock()
 
     @property
-    def position(self) -> Position | None:
-        """Where the next read begins; None before the first that found the book."""
-        if self._file is None:
-            return self._resume
-        return Position(os.fstat(self._file.fileno()).st_ino, self._offset)
+    def newest(self) -> tuple[Row, ...]:
+        """Some of the rows that were written last, as far as anything was read."""
+        return tuple(row for index in self._indexes for row in index.newest)[-20:]
 
-    async def read(self) -> Batch[Row]:
-        """What was added since the last read, at most one chunk; BookUnreadable if the file cannot be read."""
-        return await asyncio.to_thread(self.read_now)
+    def read_now(self, since: float = -math.inf, until: float = math.inf) -> Batch[Row]:
+        """Every row of [since, until] (epochs). Raises BookUnreadable.
 
-    async def read_to_end(self) -> Batch[Row]:
-        """Everything there is now, as one batch."""
-        return await asyncio.to_thread(self.read_all_now)
-
-    def read_all_now(self) -> Batch[Row]:
-        """As `read_to_end`, in this thread."""
-        rows: list[Row] = []
-        bad: list[BadLine] = []
-        more = True
-        while more:
-            batch = self.read_now()
-            rows += batch.rows
-            bad += batch.bad
-            more = batch.more
-        return Batch(tuple(rows), tuple(bad), more=False)
-
-    def read_now(self) -> Batch[Row]:
-        """As `read`, in this thread."""
+        `new` of the bad lines counts each line once, by its position, however often it is read, if it is of this span or
+        written since the last reading.
+        """
         try:
-            return self._read()
-        except OSError as error:
-            self.close()
+            with self._lock:
+                return self._read(since, until)
+        except (OSError, EOFError, zlib.error) as error:
+            why = getattr(error, "strerror", None) or str(error)
             raise BookUnreadable(
-                f"cannot read {self._path}: {error.strerror or error}; the daemon's user needs to read the PBX's "
-                "books (on Debian: usermod -aG asterisk, then start it again)"
+                f"cannot read {self.path}: {why}; the daemon's user needs to read the PBX's books (on Debian: "
+                "usermod -aG asterisk, then start it again)"
             ) from error
 
-    def close(self) -> None:
-        """Let go of the file; a later read goes on where this one stood."""
-        self._resume = self.position
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _read(self, since: float, until: float) -> Batch[Row]:
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(2, "the directory does not exist")
+        for _ in range(_TRIES):
+            with contextlib.suppress(_Moved, FileNotFoundError):
+                return self._read_once(since, until)
+        raise FileNotFoundError(2, "its files get other names all the time")
 
-    def _read(self) -> Batch[Row]:
-        file = self._file or self._open()
-        if file is None:
-            return Batch((), (), more=False)
-        if os.fstat(file.fileno()).st_size < self._offset:
-            self._offset = 0
-        file.seek(self._offset)
-        data = file.read(self._chunk)
-        end = self._offset + len(data)
-        rows, bad = self._take(data)
-        if len(data) == self._chunk:
-            return Batch(rows, bad, more=True)
-        if not self._rotated(file):
-            return Batch(rows, bad, more=False)
-        # What was written between the read and the rotation is still in the old file.
-        if os.fstat(file.fileno()).st_size == end:
-            bad += self._finish(data)
-        return Batch(rows, bad, more=True)
+    def _read_once(self, since: float, until: float) -> Batch[Row]:
+        files = self._files()
+        names = {file.path for file in files}
+        wanted = [
+            file
+            for file in files
+            if file.changed >= since - _CLOCKS and not (file.packed and file.path.with_suffix("") in names)
+        ]
+        served: list[Index[Row]] = []
+        parts: list[tuple[bool, float, list[Row]]] = []
+        bad = BadLines()
+        for file in sorted(wanted, key=lambda file: (file.packed, -file.size)):
+            written = file.path == self.path or self.path not in names
+            part = self._serve(file, since, until, served, written=written)
+            if part is not None:
+                parts.append((file.path == self.path, file.changed, part[0]))
+                self._new_bad += part[1].new
+                bad += replace(part[1], new=0)
+        if {(file.path, file.inode) for file in self._files()} != {(file.path, file.inode) for file in files}:
+            raise _Moved
+        self._remember(served)
+        bad, self._new_bad = replace(bad, new=self._new_bad), 0
+        parts.sort(key=lambda part: part[:2])
+        rows = sorted((row for part in parts for row in part[2]), key=self._kind.at)
+        return Batch(tuple(rows), bad, absent=not files)
 
-    def _open(self) -> FileIO | None:
-        path = self._path
-        if self._resume is not None:
-            path = self._renamed(self._resume.inode) or path
-        try:
-            file = path.open("rb", buffering=0)
-        except FileNotFoundError:
+    def _files(self) -> list[_File]:
+        """The book and what it was rotated into."""
+        found = []
+        with os.scandir(self.path.parent) as entries:
+            for entry in entries:
+                own = entry.name == self.path.name
+                if not own and not entry.name.startswith((f"{self.path.name}.", f"{self.path.name}-")):
+                    continue
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    stamp = (status.st_size, status.st_mtime_ns)
+                    inode = (status.st_dev, status.st_ino)
+                    found.append(_File(Path(entry), inode, status.st_size, status.st_mtime, stamp))
+                elif own:
+                    raise OSError(errno.EINVAL, "it is not a file")
+        return found
+
+    def _serve(
+        self, file: _File, since: float, until: float, served: list[Index[Row]], *, written: bool
+    ) -> tuple[list[Row], BadLines] | None:
+        """What one file has; None when another one is a copy of it, or nothing whole stands there yet.
+
+        `written` when lines may still be added to it.
+        """
+        known = self._known.get(file.inode)
+        reach = until if until + LATE < file.changed else math.inf
+        with _opened(file) as stream:
+            if (
+                known is None
+                or known.stamp != file.stamp
+                or known.reach < reach
+                or not known.index.covers(since)
+            ):
+                index = self._index_of(stream(), served)
+                if index is None:
+                    return None
+                index.cover(stream(), since, reach, searchable=not file.packed)
+                known = self._known[file.inode] = _Known(file.stamp, reach, index)
+            elif known.index in served:
+                return None
+            served.append(known.index)
+            rows, bad = known.index.answer(stream, since, until)
+            if not written and reach == math.inf:
+                bad += known.index.cut_off(stream)
+            return rows, bad
+
+    def _index_of(self, stream: BinaryIO, served: list[Index[Row]]) -> Index[Row] | None:
+        head = stream.read(HEAD)
+        if b"\n" not in head and len(head) < HEAD:
             return None
-        here = os.fstat(file.fileno()).st_ino
-        self._offset = self._resume.offset if self._resume is not None and self._resume.inode == here else 0
-        self._resume = None
-        self._file = file
-        return file
+        for index in self._indexes:
+            if index.resembles(head):
+                if index in served:
+                    return None
+                if index.continues_in(stream):
+                    index.grow_head(head)
+                    return index
+                self._drop(index)
+                break
+        self._indexes.append(Index(self._kind, self._kept, head, block=self._block))
+        return self._indexes[-1]
 
-    def _renamed(self, inode: int) -> Path | None:
-        """The file with this inode, under the book's name or one that logrotate gave it."""
-        for path in sorted(self._path.parent.glob(f"{self._path.name}*")):
-            with contextlib.suppress(FileNotFoundError):  # moved on while we looked
-                if path.stat().st_ino == inode:
-                    return path
-        return None
+    def _remember(self, served: list[Index[Row]]) -> None:
+        """Keep what was used now, and of the others as many files as may be."""
+        self._indexes = [index for index in self._indexes if index not in served] + served
+        for index in self._indexes[:-_FILES]:
+            self._drop(index)
 
-    def _rotated(self, file: FileIO) -> bool:
-        """Whether the book's name leads to another file now (not while it leads nowhere)."""
-        try:
-            there = self._path.stat()
-        except FileNotFoundError:
-            return False
-        here = os.fstat(file.fileno())
-        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
-
-    def _finish(self, data: bytes) -> tuple[BadLine, ...]:
-        """Leave a file that nobody writes any more; a last line without its end will never be whole."""
-        tail = data.rpartition(b"\n")[2]
-        if self._file is not None:
-            self._file.close()
-        self._file = None
-        self._offset = 0
-        skipping, self._skipping = self._skipping, False
-        if not tail or skipping:
-            return ()
-        return (BadLine(_text(tail)[:500], "cut off at the end of the file"),)
-
-    def _take(self, data: bytes) -> tuple[tuple[Row, ...], tuple[BadLine, ...]]:
-        """Parse the whole lines of a chunk and move the offset behind them."""
-        lines = data.split(b"\n")
-        last = lines.pop()
-        if len(last) == self._chunk:  # one line fills the chunk: never whole, never kept
-            skipping, self._skipping = self._skipping, True
-            self._offset += len(last)
-            return (), () if skipping else (BadLine(_text(last)[:500], "too long"),)
-        self._offset += len(data) - len(last)
-        if self._skipping and lines:
-            self._skipping = False
-            del lines[0]
-        parsed = [self._parse(_text(line)) for line in lines if line.strip()]
-        bad = tuple(row for row in parsed if isinstance(row, BadLine))
-        return tuple(row for row in parsed if not isinstance(row, BadLine)), bad
+    def _drop(self, index: Index[Row]) -> None:
+        index.forget()
+        self._indexes.remove(index)
+        self._known = {inode: known for inode, known in self._known.items() if known.index is not index}
 
 
-def _text(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode("utf-8", "replace")
+@contextlib.contextmanager
+def _opened(file: _File) -> Iterator[Callable[[], BinaryIO]]:
+    """What opens the file when it is asked to for the first time; it is closed at the end."""
+    with contextlib.ExitStack() as stack:
+        streams: list[BinaryIO] = []
+
+        def stream() -> BinaryIO:
+            if not streams:
+                opened = gzip.open(file.path) if file.packed else file.path.open("rb")  # noqa: SIM115 - on the stack
+                streams.append(cast("BinaryIO", stack.enter_context(opened)))
+            return streams[0]
+
+        yield stream

@@ -1,35 +1,32 @@
-"""The books of one PBX: what stands in them about a span of time, found without reading the rest.
+"""The books of one PBX: what stands in them about a span of time.
 
-Each book is a file of this machine, the copy of one that `cti ship-books` sends, or a table of a database; here are the
-files, and what brings the three together.
-
-Nothing is remembered between two readings: a book is in order of time, so the place where a span begins is found by
-halving, in the file itself and in those that logrotate made of it. A position kept somewhere would be lost with the file.
+Each book is a file of this machine, the copy of one that `cti ship-books` sends, or a table of a database; here is what
+brings the three together. Of files only what was added since the last look is read (`cti.daemon.bookreader`).
 """
 
 import asyncio
-import gzip
-import os
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from io import BufferedReader
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from cti.core.backfill import Rows
 from cti.core.books import BadLine, CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.cdrcel import cel_of
 from cti.core.cel import CelRow, parse_cel_line
+from cti.core.instants import zone_error
 from cti.daemon.bookdb import DatabaseBooks
-from cti.daemon.bookreader import BookUnreadable
+from cti.daemon.bookindex import BadLines, Kept, Kind
+from cti.daemon.bookreader import BookReader, BookUnreadable
 from cti.daemon.shipped import BEHIND, ShippedBooks
 
 Row = TypeVar("Row")
 
-_NEAR = 64 * 1024  # bytes; a span this small is read through
-_TRIED = 200  # lines looked at for one that can be read
-_LONGEST = 16 * 1024  # bytes of a line
-_DISORDER = 2.0  # s by which neighbouring lines may stand in the wrong order
+_REMEMBERED = 10_000  # bad rows of tables that are not counted again
 
 
 class BookSettings(Protocol):
@@ -55,23 +52,30 @@ class BookRows:
     queue_log: tuple[QueueRow, ...] | None = None
     cdr: tuple[CdrRow, ...] | None = None
     cel: tuple[CelRow, ...] | None = None
-    bad: Mapping[str, tuple[BadLine, ...]] = field(default_factory=dict)  # by book
+    bad: Mapping[str, BadLines] = field(default_factory=dict)  # by book, as the configuration calls it
+    places: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of each configured book: key and file, for messages
+    absent: frozenset[str] = frozenset()  # configured books of which there is no file
 
     def rows(self) -> Rows:
-        """For the filling of gaps: CEL, or for want of it what the CDR implies."""
+        """For the filling of gaps: CEL, or what the CDR implies where CEL is not kept, not there or says nothing."""
         queue_log = self.queue_log or ()
-        if self.cel is not None or self.cdr is None:
+        if self.cel or not self.cdr:
             return Rows(queue_log, self.cel or ())
         return Rows(queue_log, cel_of(self.cdr, queue_log), "cdr")
 
     @property
     def bad_lines(self) -> int:
         """How many lines could not be read."""
-        return sum(len(lines) for lines in self.bad.values())
+        return sum(lines.count for lines in self.bad.values())
 
 
 class Books:
-    """The books of one PBX."""
+    """The books of one PBX. `where` is its table of the configuration, for messages; `timezone` its own.
+
+    Raises BookUnreadable from every reading that cannot be believed, or not be made.
+    """
 
     def __init__(
         self,
@@ -79,20 +83,33 @@ class Books:
         *,
         shipped: ShippedBooks | None = None,
         database: DatabaseBooks | None = None,
+        where: str = "pbx.NAME",
+        timezone: str = "UTC",
     ) -> None:
-        """Files of this machine, and beside them (other books) what is shipped or in a database."""
+        """Files of this machine, and beside them (other books) what is shipped or in a database; nothing is opened."""
         self._settings, self._shipped, self._database = settings, shipped, database
+        self._where, self._timezone = where, timezone
+        zone: tzinfo = ZoneInfo(timezone)
+        kept = Kept()
+        self._queue_log = self._reader("queue_log", Kind(parse_queue_line, lambda row: row.at), kept)
+        self._cdr = self._reader("cdr_csv", Kind(partial(parse_cdr_line, timezone=zone), _end), kept)
+        self._cel = self._reader("cel_csv", Kind(partial(parse_cel_line, timezone=zone), _at), kept)
+        self._met: dict[bytes, None] = {}  # bad rows of tables
+
+    def _reader(self, name: str, kind: Kind[Row], kept: Kept) -> BookReader[Row] | None:
+        path = self._path(name)
+        return None if path is None else BookReader(path, kind, kept)
 
     @property
     def missing(self) -> str:
         """What is not configured and needed to verify records; "" when nothing is."""
-        names = [name for name in ("queue_log", "cdr_csv") if name not in self._places]
+        names = [name for name in ("queue_log", "cdr_csv") if name not in self.places]
         return f"{' and '.join(names)} not configured" if names else ""
 
     @property
     def any(self) -> bool:
         """Whether there is any book at all."""
-        return bool(self._places)
+        return bool(self.places)
 
     @property
     def behind(self) -> float:
@@ -101,9 +118,17 @@ class Books:
         return max(shipping, self._database.late if self._database is not None else 0.0)
 
     @property
-    def _places(self) -> set[str]:
-        named = {name for name in ("queue_log", "cdr_csv", "cel_csv") if self._path(name) is not None}
-        return named | (self._database.books if self._database is not None else set())
+    def places(self) -> Mapping[str, str]:
+        """The configured books, and where each is: the key of the configuration with what it says."""
+        found: dict[str, str] = {}
+        for name in ("queue_log", "cdr_csv", "cel_csv"):
+            if self._shipped is not None and name in self._shipped.books:
+                found[name] = f"{self._where}.books.shipped: {name}"
+            elif (path := self._path(name)) is not None:
+                found[name] = f"{self._where}.{name}: {path}"
+            elif self._database is not None and name in self._database.books:
+                found[name] = f"{self._where}.books.{name.removesuffix('_csv')}_table"
+        return found
 
     def _path(self, name: str) -> Path | None:
         if self._shipped is not None and name in self._shipped.books:
@@ -117,126 +142,78 @@ class Books:
         if self._database is None:
             return found
         tables = await self._database.read(since, until)
+        bad = {_NAMES[name]: self._new(lines) for name, lines in tables.bad.items()}
         return replace(
             found,
             queue_log=tables.queue_log if tables.queue_log is not None else found.queue_log,
             cdr=tables.cdr if tables.cdr is not None else found.cdr,
             cel=tables.cel if tables.cel is not None else found.cel,
-            bad={**found.bad, **tables.bad},
+            bad={**found.bad, **bad},
         )
 
     def read_now(self, since: float, until: float) -> BookRows:
         """As `read`, in this thread; the files alone."""
-        bad: dict[str, tuple[BadLine, ...]] = {}
+        bad: dict[str, BadLines] = {}
+        absent: set[str] = set()
         if self._shipped is not None:
             self._shipped.check(until)
 
-        def span(name: str, path: Path | None, kind: _Kind[Row]) -> tuple[Row, ...] | None:
-            if path is None:
+        def span(name: str, reader: BookReader[Row] | None) -> tuple[Row, ...] | None:
+            if reader is None:
                 return None
-            rows, bad[name] = _read(path, kind, since, until)
-            return rows
+            batch = reader.read_now(since, until)
+            bad[name] = batch.bad
+            if batch.absent:
+                absent.add(name)
+            return batch.rows
 
-        queue_log = span("queue_log", self._path("queue_log"), _QUEUE_LOG)
-        cdr = span("cdr_csv", self._path("cdr_csv"), _CDR)
-        cel = span("cel_csv", self._path("cel_csv"), _CEL)
-        return BookRows(queue_log, cdr, cel, bad)
+        queue_log = span("queue_log", self._queue_log)
+        cdr = span("cdr_csv", self._cdr)
+        cel = span("cel_csv", self._cel)
+        self._check_zone()
+        return BookRows(queue_log, cdr, cel, bad, self.places, frozenset(absent))
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind(Generic[Row]):
-    parse: Callable[[str], Row | BadLine]
-    at: Callable[[Row], float]
-
-
-_QUEUE_LOG: _Kind[QueueRow] = _Kind(parse_queue_line, lambda row: row.at)
-_CDR: _Kind[CdrRow] = _Kind(parse_cdr_line, lambda row: row.end)
-_CEL: _Kind[CelRow] = _Kind(parse_cel_line, lambda row: row.at)
-
-
-def _read(
-    path: Path, kind: _Kind[Row], since: float, until: float
-) -> tuple[tuple[Row, ...], tuple[BadLine, ...]]:
-    rows: list[Row] = []
-    bad: list[BadLine] = []
-    try:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(2, "the directory does not exist")
-        for file in _files(path, since):
-            for line in _lines(file, kind, since, until):
-                row = kind.parse(line)
-                if isinstance(row, BadLine):
-                    bad.append(row)
-                elif since <= kind.at(row) <= until:
-                    rows.append(row)
-    except (OSError, EOFError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+    def _check_zone(self) -> None:
+        """Refuse a CDR file whose times are hours away from its own channels: no window would find the right rows."""
+        newest = self._cdr.newest if self._cdr is not None else ()
+        error = zone_error((row.uniqueid, row.start) for row in newest)
+        if not error:
+            return
+        offset = datetime.fromtimestamp(newest[-1].start, ZoneInfo(self._timezone)).utcoffset() or timedelta()
+        really = offset.total_seconds() + error
+        cure = (
+            '"UTC" (usegmtime = yes in cdr.conf)'
+            if not really
+            else f"that of the PBX, which is at {_utc(really)}"
+        )
         raise BookUnreadable(
-            f"cannot read {path}: {why}; the daemon's user needs to read the PBX's books (on Debian: "
-            "usermod -aG asterisk, then start it again)"
-        ) from error
-    rows.sort(key=kind.at)
-    return tuple(rows), tuple(bad)
+            f"{self.places['cdr_csv']}: its times are {abs(error) / 3600:g} h too {'late' if error > 0 else 'early'} when "
+            f"read as {self._timezone}: they are hours away from the calls themselves; set {self._where}.timezone to {cure}"
+        )
+
+    def _new(self, lines: Iterable[BadLine]) -> BadLines:
+        """Bad rows of a table, each new once, as long as it is among those remembered."""
+        found = BadLines()
+        for line in lines:
+            key = hashlib.blake2b(line.raw.encode(), digest_size=16).digest()
+            found += BadLines(1, key not in self._met, (line,))
+            self._met[key] = None
+        while len(self._met) > _REMEMBERED:
+            del self._met[next(iter(self._met))]
+        return found
 
 
-def _files(path: Path, since: float) -> list[Path]:
-    """The book and what it was rotated into, oldest first; files not touched since then are left out."""
-    found = []
-    for file in path.parent.glob(f"{path.name}*"):
-        if file == path or file.name[len(path.name)] in ".-":
-            changed = file.stat().st_mtime
-            if changed >= since - _DISORDER:
-                found.append((file == path, changed, file))
-    return [file for _, _, file in sorted(found)]
+_NAMES = {"queue_log": "queue_log", "cdr": "cdr_csv", "cel": "cel_csv"}  # of the tables' books
 
 
-def _lines(file: Path, kind: _Kind[Row], since: float, until: float) -> Iterator[str]:
-    if file.suffix == ".gz":
-        with gzip.open(file) as packed:
-            yield from _from(cast("BufferedReader", packed), kind, until)
-        return
-    with file.open("rb") as plain:
-        _seek(plain, kind, since - _DISORDER)
-        yield from _from(plain, kind, until)
+def _at(row: CelRow) -> float:
+    return row.at
 
 
-def _from(stream: BufferedReader, kind: _Kind[Row], until: float) -> Iterator[str]:
-    """Whole lines up to the end of the span; the last one without its line end is still being written."""
-    while line := stream.readline():
-        if not line.endswith(b"\n"):
-            return
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        if not text.strip():
-            continue
-        row = kind.parse(text)
-        if not isinstance(row, BadLine) and kind.at(row) > until + _DISORDER:
-            return
-        yield text
+def _end(row: CdrRow) -> float:
+    return row.end
 
 
-def _seek(file: BufferedReader, kind: _Kind[Row], since: float) -> None:
-    """Go to a line at or before the first one that is not earlier than this."""
-    low, high = 0, os.fstat(file.fileno()).st_size
-    while high - low > _NEAR:
-        middle = (low + high) // 2
-        offset, at = _line_after(file, middle, kind)
-        if at is None or at >= since or offset >= high:
-            high = middle
-        else:
-            low = offset
-    file.seek(low)
-
-
-def _line_after(file: BufferedReader, place: int, kind: _Kind[Row]) -> tuple[int, float | None]:
-    """The first line after this place that can be read: where it begins, and its instant."""
-    file.seek(place)
-    file.readline(_LONGEST)
-    for _ in range(_TRIED):
-        offset = file.tell()
-        line = file.readline(_LONGEST)
-        if not line:
-            break
-        row = kind.parse(line.decode("utf-8", "replace").rstrip("\r\n"))
-        if not isinstance(row, BadLine):
-            return offset, kind.at(row)
-    return place, None
+def _utc(offset: float) -> str:
+    """`UTC+08:00`."""
+    return str(timezone(timedelta(seconds=offset)))

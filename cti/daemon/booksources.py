@@ -21,4 +21,10 @@ def books_of(settings: Settings, pbx: str, shipped: ShippedBooks | None = None) 
     database = None
     if sources is not None and sources.of_database():
         database = DatabaseBooks(sources, f"pbx.{pbx}.books")
-    return Books(of_pbx, shipped=shipped or shipped_of(settings, pbx), database=database)
+    return Books(
+        of_pbx,
+        shipped=shipped or shipped_of(settings, pbx),
+        database=database,
+        where=f"pbx.{pbx}",
+        timezone=of_pbx.timezone,
+    )

@@ -52,6 +52,23 @@ def test_the_pbx_stands_where_its_company_is(tmp_path: Path) -> None:
         assert sources.timezone == zone
 
 
+def test_the_books_have_the_time_of_their_pbx(tmp_path: Path) -> None:
+    """One key for files and tables; either place may name it."""
+    for pbx, keys, zones in (
+        ({"timezone": "Asia/Tokyo"}, {}, ("Asia/Tokyo", "Asia/Tokyo")),
+        ({}, {"timezone": "Asia/Tokyo"}, ("Asia/Tokyo", "Asia/Tokyo")),
+        ({"timezone": "UTC"}, {"timezone": "Asia/Tokyo"}, ("UTC", "Asia/Tokyo")),
+        ({}, {}, ("Europe/Berlin", "Europe/Berlin")),
+    ):
+        tables = {"main": {**PBX, **pbx, "books": {"url": URL, **keys}}}
+        main = made(tmp_path, duty={"timezone": "Europe/Berlin"}, pbx=tables).pbx["main"]
+        assert main.books is not None
+        assert (main.timezone, main.books.timezone) == zones
+    assert made(tmp_path, pbx={"main": {**PBX, "timezone": "UTC"}}).pbx["main"].timezone == "UTC"
+    problem = only(tmp_path, pbx={"main": {**PBX, "timezone": "Beijing"}})
+    assert (problem.key, problem.wrong) == ("pbx.main.timezone", "is not a time zone")
+
+
 @pytest.mark.parametrize(
     ("keys", "key", "wrong"),
     [

@@ -1,13 +1,13 @@
 """The PBX's own books of a demo: of the Asterisk that just ran, or of the one a recording was made from."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from cti.core.books import BadLine, CdrRow, QueueRow, parse_cdr_line, parse_queue_line
+from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.reconcile import Report, reconcile
+from cti.daemon.bookindex import Kind
 from cti.daemon.bookreader import BookReader
 from store import Store
 
@@ -31,8 +31,8 @@ class Books:
     @classmethod
     def of_files(cls, queue_log: Path, cdr_csv: Path) -> Self:
         """Read both books to their end."""
-        queue, bad_queue = _read(queue_log, parse_queue_line)
-        cdr, bad_cdr = _read(cdr_csv, parse_cdr_line)
+        queue, bad_queue = _read(queue_log, Kind(parse_queue_line, lambda row: row.at))
+        cdr, bad_cdr = _read(cdr_csv, Kind(parse_cdr_line, lambda row: row.end))
         return cls(queue, cdr, bad_queue + bad_cdr)
 
     @classmethod
@@ -64,13 +64,9 @@ class Books:
         )
 
 
-def _read(path: Path, parse: Callable[[str], Row | BadLine]) -> tuple[tuple[Row, ...], int]:
-    reader = BookReader(path, parse)
-    try:
-        batch = reader.read_all_now()
-    finally:
-        reader.close()
-    return batch.rows, len(batch.bad)
+def _read(path: Path, kind: Kind[Row]) -> tuple[tuple[Row, ...], int]:
+    batch = BookReader(path, kind).read_now()
+    return batch.rows, batch.bad.count
 
 
 def recorded_marks() -> dict[str, str]:
