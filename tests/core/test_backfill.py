@@ -227,6 +227,28 @@ def test_over_complete_records_the_books_add_nothing() -> None:
     assert found.completed == []
 
 
+@pytest.mark.parametrize("n", range(1, 12))
+def test_over_complete_records_a_piece_of_the_books_adds_nothing(n: int) -> None:
+    """Books that are cut off, begin late, or lack one another change no record of a daemon that missed nothing."""
+    records: Records = dict(whole())
+    everything = Gap("main-gap", "main", heard()[0].at, heard()[-1].at, "link")
+    place = len(books().cel) * n // 12
+    at, cel = books().cel[place].at, books().cel
+    until = [row for row in books().queue_log if row.at <= at]
+    since = [row for row in books().queue_log if row.at >= at]
+    for piece in (
+        Rows(until, cel[:place]),
+        Rows(since, cel[place:]),
+        Rows(books().queue_log, cel[:place]),
+        Rows(books().queue_log, cel[place:]),
+        Rows(until, cel),
+        Rows(since, cel),
+    ):
+        found = plan("main", RULES, [everything], piece, known(records))
+        assert [fact for fact in found.new if not isinstance(fact, AgentState)] == []
+        assert found.completed == []
+
+
 @pytest.mark.parametrize("gap", GAPS[::3])
 def test_what_was_seen_is_never_changed(gap: tuple[int, int]) -> None:
     """Only fields that were unknown change, each says from which book, and the quality stays."""
