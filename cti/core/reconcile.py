@@ -3,7 +3,9 @@
 What is compared
 * Every pass through a queue, paired by waiting channel, queue and the how-manieth pass of that channel through that
   queue it is: existence, outcome, agent, and `book_wait` and `book_talk` within the tolerance (the book has whole
-  seconds). Our own `wait` and bridged talk are defined differently and are not compared.
+  seconds). Of an answered pass our own `wait` and bridged talk are defined differently; of one that nobody answered
+  `wait` is what app_queue counted, and is compared.
+* Every ringing of a member that queue_log notes as not answered, or as given up: it must be on record.
 * Every group of CDR rows (same linkedid, or uniqueid where there is none): one of its channels must be a leg of a call of ours.
 * Every call of ours: one of its legs must have a CDR row, and an answered call an answered row.
 
@@ -18,91 +20,34 @@ What is left out, and why
 * Calls merged into another: their legs belong to the older call.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 
 from cti.core.books import CdrRow, QueueRow
-from cti.core.facts import Call, Disposition, Leg, QueueStay, StayOutcome
+from cti.core.facts import Attempt, AttemptOutcome, Call, Disposition, Leg, QueueStay, StayOutcome
+from cti.core.mismatch import Mismatch, MismatchReason, Report, Tally, Window
 from cti.core.passes import QueuePass, passes
 
-
-class MismatchReason(StrEnum):
-    """In what way a record and the books disagree; also the metric's label."""
-
-    NOT_IN_RECORDS = "not_in_records"  # a pass only the queue_log has
-    NOT_IN_BOOK = "not_in_book"  # a pass only we have
-    OUTCOME = "outcome"
-    AGENT = "agent"
-    BOOK_WAIT = "book_wait"
-    BOOK_TALK = "book_talk"
-    CDR_WITHOUT_CALL = "cdr_without_call"
-    CALL_WITHOUT_CDR = "call_without_cdr"
-    ANSWERED = "answered"  # we say answered, no CDR row does
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """One difference; `ours` and `book` are for people, `lines` are the book's raw lines."""
-
-    reason: MismatchReason
-    call_id: str | None
-    uniqueid: str
-    field: str
-    ours: str
-    book: str
-    lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was compared (passes, CDR groups and calls, each pair once), and every difference."""
-
-    checked: int
-    mismatches: tuple[Mismatch, ...]
-    left_out: int  # open, at an edge of the window, or without a line in the books by nature
-
-    def by_reason(self) -> Mapping[str, int]:
-        """How many of each reason; every reason is named, zeros included."""
-        counts = dict.fromkeys((reason.value for reason in MismatchReason), 0)
-        for mismatch in self.mismatches:
-            counts[mismatch.reason] += 1
-        return counts
-
+__all__ = ["Mismatch", "MismatchReason", "Report", "reconcile", "window_of"]
 
 _WITHOUT_LINE = {StayOutcome.JOIN_EMPTY, StayOutcome.FULL}
 _AGREE = {(StayOutcome.TRANSFERRED_OUT, StayOutcome.ABANDONED)}
+_ROUNDED = 0.5  # s by which our wait may differ besides: it has fractions, the book's figure does not
+_SAME_SECOND = 1.5  # s between the end of a ringing and its line
+_RANG_OUT = frozenset(
+    {
+        AttemptOutcome.NO_ANSWER,
+        AttemptOutcome.BUSY,
+        AttemptOutcome.REJECTED,
+        AttemptOutcome.UNREACHABLE,
+        AttemptOutcome.UNKNOWN,
+    }
+)
+_RANG = {
+    "RINGNOANSWER": _RANG_OUT,
+    "RINGCANCELED": frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.UNKNOWN}),
+}
+_LINE = 5  # fields of a line that names a member: epoch, uniqueid, queue, member, verb
 _Which = tuple[str, str, int]  # waiting channel, queue, how-manieth
-
-
-@dataclass(slots=True)
-class _Window:
-    since: float | None
-    until: float | None
-    latest: float
-    edge: float
-    by_end: bool
-
-    def judges(self, began: float, ended: float | None, *, alone: bool = False) -> bool:
-        """Whether something of that time is judged; `alone` = it has no partner in the other book."""
-        margin = self.edge if alone else 0.0
-        if self.by_end:
-            if ended is None:
-                return False
-            began = ended
-        after = self.since is None or began >= self.since + margin
-        return after and (self.until is None or began < self.until - margin)
-
-    def settled(self, ended: float | None) -> bool:
-        """Whether both books must have had the time to note this end."""
-        return ended is not None and (self.by_end or ended < self.latest - self.edge)
-
-
-@dataclass(slots=True)
-class _Tally:
-    checked: int = 0
-    left_out: int = 0
-    found: list[Mismatch] = field(default_factory=list)
 
 
 def reconcile(
@@ -117,31 +62,53 @@ def reconcile(
     until: float | None = None,
     edge: float = 5.0,
     by_end: bool = False,
+    attempts: Sequence[Attempt] | None = None,
 ) -> Report:
     """Compare the records of one PBX with its books (queue_log rows in the book's order).
 
     Give books and records a little beyond the window, so that partners across its bounds are found. A book that is
     None cannot be read and is not compared. Seconds and epochs throughout. `by_end` judges what ended in the window
-    instead of what began in it: then windows that follow each other judge everything, and once.
+    instead of what began in it: then windows that follow each other judge everything, and once. Ringings are compared
+    when `attempts` are given.
     """
-    ends = [row.at for row in book_rows or ()] + [row.end for row in cdr_rows or ()]
-    ends += [call.ended_at for call in calls if call.ended_at is not None]
-    ends += [stay.left_at for stay in stays if stay.left_at is not None]
-    window = _Window(since, until, until if until is not None else max(ends, default=0.0), edge, by_end)
-    tally = _Tally()
+    window = window_of(stays, calls, book_rows, cdr_rows, since=since, until=until, edge=edge, by_end=by_end)
+    tally = Tally()
     if book_rows is not None:
-        _compare_passes(stays, passes(book_rows), tolerance, window, tally)
+        compared = _compare_passes(stays, passes(book_rows), tolerance, window, tally)
+        if attempts is not None:
+            _compare_ringings(compared, attempts, tally)
     if cdr_rows is not None:
         _compare_calls(calls, legs, cdr_rows, window, tally)
     return Report(tally.checked, tuple(tally.found), tally.left_out)
+
+
+def window_of(
+    stays: Iterable[QueueStay],
+    calls: Iterable[Call],
+    book_rows: Iterable[QueueRow] | None,
+    cdr_rows: Iterable[CdrRow] | None,
+    *,
+    since: float | None,
+    until: float | None,
+    edge: float,
+    by_end: bool,
+) -> Window:
+    """What is judged; without `until` up to the latest instant that is known."""
+    ends = [row.at for row in book_rows or ()] + [row.end for row in cdr_rows or ()]
+    ends += [call.ended_at for call in calls if call.ended_at is not None]
+    ends += [stay.left_at for stay in stays if stay.left_at is not None]
+    latest = until if until is not None else max(ends, default=0.0)
+    return Window(since, until, latest, edge, by_end)
 
 
 # --- queue passes -------------------------------------------------------------------------------------------------
 
 
 def _compare_passes(
-    stays: Iterable[QueueStay], book: Iterable[QueuePass], tolerance: float, window: _Window, tally: _Tally
-) -> None:
+    stays: Iterable[QueueStay], book: Iterable[QueuePass], tolerance: float, window: Window, tally: Tally
+) -> list[tuple[QueueStay, QueuePass]]:
+    """Returns the pairs that were judged."""
+    judged: list[tuple[QueueStay, QueuePass]] = []
     ours = _numbered([stay for stay in stays if stay.outcome not in _WITHOUT_LINE])
     theirs: dict[_Which, QueuePass] = {(one.uniqueid, one.queue, one.nth): one for one in book}
     for which in sorted(ours.keys() | theirs.keys()):
@@ -151,9 +118,11 @@ def _compare_passes(
         if not window.judges(began, ended, alone=stay is None or entry is None):
             tally.left_out += 1
         elif stay is not None and entry is not None:
+            judged.append((stay, entry))
             _compare_pass(stay, entry, tolerance, window, tally)
         else:
             _lonely(stay, entry, window, tally)
+    return judged
 
 
 def _end_of(stay: QueueStay | None, entry: QueuePass | None) -> float | None:
@@ -173,7 +142,7 @@ def _numbered(stays: list[QueueStay]) -> dict[_Which, QueueStay]:
     return numbered
 
 
-def _lonely(stay: QueueStay | None, entry: QueuePass | None, window: _Window, tally: _Tally) -> None:
+def _lonely(stay: QueueStay | None, entry: QueuePass | None, window: Window, tally: Tally) -> None:
     if stay is not None:
         if not window.settled(stay.left_at):
             tally.left_out += 1
@@ -202,9 +171,7 @@ def _lonely(stay: QueueStay | None, entry: QueuePass | None, window: _Window, ta
     tally.found.append(mismatch)
 
 
-def _compare_pass(
-    stay: QueueStay, entry: QueuePass, tolerance: float, window: _Window, tally: _Tally
-) -> None:
+def _compare_pass(stay: QueueStay, entry: QueuePass, tolerance: float, window: Window, tally: Tally) -> None:
     ended_here, ended_there = stay.outcome is not None, entry.ended_at is not None
     known = window.settled(entry.ended_at if ended_there else stay.left_at)
     if entry.cut:
@@ -218,6 +185,10 @@ def _compare_pass(
         tally.found.append(_differ(stay, entry, MismatchReason.OUTCOME, stay.outcome, entry.outcome))
     elif entry.outcome is StayOutcome.ANSWERED:
         tally.found += _answered(stay, entry, tolerance, talk_known=known and ended_there)
+    elif None not in {stay.wait, entry.book_wait} and _apart(
+        stay.wait, entry.book_wait, tolerance + _ROUNDED
+    ):
+        tally.found.append(_differ(stay, entry, MismatchReason.BOOK_WAIT, stay.wait, entry.book_wait))
 
 
 def _answered(stay: QueueStay, entry: QueuePass, tolerance: float, *, talk_known: bool) -> Iterable[Mismatch]:
@@ -228,6 +199,43 @@ def _answered(stay: QueueStay, entry: QueuePass, tolerance: float, *, talk_known
     talk_known = talk_known or stay.book_talk is not None
     if talk_known and _apart(stay.book_talk, entry.book_talk, tolerance):
         yield _differ(stay, entry, MismatchReason.BOOK_TALK, stay.book_talk, entry.book_talk)
+
+
+def _compare_ringings(
+    judged: Iterable[tuple[QueueStay, QueuePass]], attempts: Iterable[Attempt], tally: Tally
+) -> None:
+    """Each ringing that queue_log notes is one on record, of that member, for that queue, over in that second."""
+    left: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        left.setdefault(attempt.call_id, []).append(attempt)
+    for stay, entry in judged:
+        for line in () if entry.cut else entry.lines:
+            at, _, queue, member, verb, *_ = line.split("|", _LINE)
+            if verb not in _RANG:
+                continue
+            of_call = left.get(stay.call_id, [])
+            found = next((one for one in of_call if _is_ringing(one, queue, member, float(at), verb)), None)
+            if found is None:
+                rung = [f"{one.agent} {_said(one.outcome)}" for one in of_call if one.queue == queue]
+                ours = ", ".join(rung) or "no ringing"
+                tally.found.append(
+                    Mismatch(
+                        MismatchReason.RANG,
+                        stay.call_id,
+                        stay.uniqueid,
+                        "attempt",
+                        ours,
+                        f"{member} {verb}",
+                        (line,),
+                    )
+                )
+            else:
+                of_call.remove(found)
+
+
+def _is_ringing(one: Attempt, queue: str, member: str, at: float, verb: str) -> bool:
+    over = one.ended_at is not None and abs(one.ended_at - at) <= _SAME_SECOND
+    return over and (one.queue, one.agent) == (queue, member) and one.outcome in _RANG[verb]
 
 
 def _apart(ours: float | None, book: float | None, tolerance: float) -> bool:
@@ -251,7 +259,7 @@ def _said(value: object) -> str:
 
 
 def _compare_calls(
-    calls: Sequence[Call], legs: Sequence[Leg], rows: Sequence[CdrRow], window: _Window, tally: _Tally
+    calls: Sequence[Call], legs: Sequence[Leg], rows: Sequence[CdrRow], window: Window, tally: Tally
 ) -> None:
     groups: dict[str, list[CdrRow]] = {}
     for row in rows:
@@ -272,7 +280,7 @@ def _compare_calls(
         _compare_call(call, [row for name in sorted(groups_here) for row in groups[name]], window, tally)
 
 
-def _cdr_alone(name: str, group: list[CdrRow], window: _Window, tally: _Tally) -> None:
+def _cdr_alone(name: str, group: list[CdrRow], window: Window, tally: Tally) -> None:
     began, ended = min(row.start for row in group), max(row.end for row in group)
     if not window.judges(began, ended, alone=True) or not window.settled(ended):
         tally.left_out += 1
@@ -293,7 +301,7 @@ def _cdr_alone(name: str, group: list[CdrRow], window: _Window, tally: _Tally) -
     )
 
 
-def _compare_call(call: Call, rows: list[CdrRow], window: _Window, tally: _Tally) -> None:
+def _compare_call(call: Call, rows: list[CdrRow], window: Window, tally: Tally) -> None:
     alone = not rows
     if not window.judges(call.started_at, call.ended_at, alone=alone) or (
         alone and not window.settled(call.ended_at)

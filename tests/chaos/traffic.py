@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from cti.core.books import CdrRow
-from cti.core.reconcile import Mismatch
+from cti.core.mismatch import Mismatch
 from store import open_store
 from tests.demo.books import Books
 from tests.demo.floor import CUSTOMERS

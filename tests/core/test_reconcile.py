@@ -11,9 +11,21 @@ import pytest
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.core import Core
 from cti.core.events import Event, Resynced
-from cti.core.facts import Call, Direction, Disposition, Fact, FactKey, Leg, QueueStay, StayOutcome
+from cti.core.facts import (
+    Attempt,
+    AttemptOutcome,
+    Call,
+    Direction,
+    Disposition,
+    Fact,
+    FactKey,
+    Leg,
+    QueueStay,
+    StayOutcome,
+)
+from cti.core.mismatch import MismatchReason, Report
 from cti.core.parsing import parse
-from cti.core.reconcile import MismatchReason, Report, reconcile
+from cti.core.reconcile import reconcile
 from cti.core.rules import Rules
 from cti.core.wire import Framer, decode
 
@@ -140,6 +152,46 @@ def test_each_field_that_differs(changes: dict[str, Any], reason: str, ours: str
     assert (mismatch.reason, mismatch.field, mismatch.ours, mismatch.book) == (reason, reason, ours, theirs)
 
 
+def test_who_gave_up_waited_as_long_as_the_book_says() -> None:
+    """Of a pass that nobody answered both figures mean the same; a second and a half is rounding."""
+    rows = book(ANSWERED[0], "4|1.1|sales|NONE|ABANDON|1|1|4", LATER)
+    gave_up = stay(
+        outcome=StayOutcome.ABANDONED, answered_at=None, agent=None, book_wait=None, book_talk=None
+    )
+    assert passes_only([replace(gave_up, wait=5.4)], rows).mismatches == ()
+    [mismatch] = passes_only([replace(gave_up, wait=604.0)], rows).mismatches
+    assert (mismatch.reason, mismatch.ours, mismatch.book) == ("book_wait", "604.0", "4.0")
+
+
+def rung(outcome: AttemptOutcome, **changes: Any) -> Attempt:
+    one = Attempt(
+        "main-1.2/a", "main-1.1", "main", "main-1.1/q1", "sales", "2002", "PJSIP/2002", None, None, None,
+        T0 + 1, T0 + 3.9, outcome,
+    )  # fmt: skip
+    return replace(one, **changes)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "found"),
+    [
+        ([rung(AttemptOutcome.NO_ANSWER)], []),
+        ([rung(AttemptOutcome.BUSY)], []),
+        ([], ["rang"]),
+        ([rung(AttemptOutcome.ANSWERED)], ["rang"]),
+        ([rung(AttemptOutcome.CANCELLED)], ["rang"]),
+        ([rung(AttemptOutcome.NO_ANSWER, agent="2009")], ["rang"]),
+        ([rung(AttemptOutcome.NO_ANSWER, ended_at=T0 + 20)], ["rang"]),
+        ([rung(AttemptOutcome.NO_ANSWER, call_id="main-9.9")], ["rang"]),
+    ],
+)
+def test_a_ringing_that_the_book_notes_is_on_record(attempts: list[Attempt], found: list[str]) -> None:
+    """B2: RINGNOANSWER is one ringing of that member, in that second, that was not answered."""
+    rows = book(ANSWERED[0], "3|1.1|sales|2002|RINGNOANSWER|2000", *ANSWERED[1:], LATER)
+    report = reconcile([stay()], [], [], rows, None, attempts=attempts)
+    assert reasons(report) == found
+    assert [line for one in report.mismatches for line in one.lines] == [rows[1].raw] * len(found)
+
+
 def test_a_second_of_rounding_is_no_mismatch() -> None:
     """The book has whole seconds: up to one second apart is agreement; our own wait is not compared."""
     assert (
@@ -181,7 +233,7 @@ def test_a_caller_who_comes_back_is_paired_in_order() -> None:
         "15|1.1|sales|NONE|ABANDON|1|1|6",
         LATER,
     )
-    unanswered = stay(answered_at=None, agent=None, book_wait=None, book_talk=None)
+    unanswered = stay(answered_at=None, agent=None, book_wait=None, book_talk=None, wait=None)
     stays = [
         replace(unanswered, ordinal=3, joined_at=T0 + 9, left_at=T0 + 15, outcome=StayOutcome.ABANDONED),
         replace(unanswered, ordinal=1, joined_at=T0, left_at=T0 + 5, outcome=StayOutcome.TIMEOUT),

@@ -1,0 +1,419 @@
+"""Our records beside the same calls as CEL and queue_log tell them (`cti.core.retell`), field by field. Pure.
+
+The books are told to a core of their own, so both sides mean the same by every word; what that core gets wrong cannot be
+found here, and `cti.core.reconcile` therefore counts the lines of queue_log and CDR without it.
+
+Compared is, of a call that is one in both: its channels with begin and end; begin, end, first answer, disposition, who
+ended it, direction, caller, dialled number; when each pass through a queue began and ended; each ringing of an agent; when
+each phone talked, for which agent and queue; each transfer. Instants agree within `INSTANT`, and within `SECOND` where the
+book itself has whole seconds.
+
+What the books do not know is not compared: hold, recordings, states of agents, positions, causes and states of single
+channels; and
+
+* the number a program dialled (`s`), and the caller of a call it began: CEL has the connected number there;
+* who left an agent pool's line: its channels name as source of the hangup whoever spoke there last;
+* a transfer that the PBX refused: CEL has no row of it;
+* whether a ringing was given up or its time was over, where both happened as the call ended;
+* who hung up, where it happened as they met, or just after they were led elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from cti.core.cel import CelRow
+from cti.core.facts import (
+    Attempt,
+    AttemptOutcome,
+    Call,
+    EndedBy,
+    Fact,
+    Leg,
+    QueueStay,
+    Talk,
+    Transfer,
+)
+from cti.core.mismatch import MismatchReason as Reason
+
+INSTANT = 0.5  # s by which AMI and CEL may differ about an instant
+SECOND = 1.5  # s, where the book has whole seconds
+_AT_ONCE = 0.1  # s between two signs of one thing
+
+_CALL = (
+    (Reason.DISPOSITION, "disposition"),
+    (Reason.ENDED_BY, "ended_by"),
+    (Reason.DIRECTION, "direction"),
+    (Reason.CALLER, "caller_number"),
+    (Reason.CALLER, "caller_name"),
+    (Reason.DIALED, "dialed_number"),
+)
+_INSTANTS = (
+    (Reason.BEGIN, "started_at"),
+    (Reason.END, "ended_at"),
+    (Reason.ANSWERED_AT, "answered_at"),
+)
+_NO_NUMBER = frozenset({"", "s"})
+_GAVE_UP = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.NO_ANSWER})
+_LED_NOWHERE = frozenset({"abandoned", "no_answer"})
+_NOTHING = (None, "", "unknown")  # enumerations equal their words
+
+Part = Leg | QueueStay | Attempt | Talk | Transfer
+
+
+class Odd(NamedTuple):
+    """One difference; `uniqueid` is the channel it is about."""
+
+    reason: Reason
+    uniqueid: str
+    field: str
+    ours: str
+    book: str
+
+
+@dataclass(slots=True)
+class Whole:
+    """A call with all its parts by id."""
+
+    call: Call
+    legs: dict[str, Leg] = field(default_factory=dict)
+    stays: dict[str, QueueStay] = field(default_factory=dict)
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    talks: dict[str, Talk] = field(default_factory=dict)
+    transfers: dict[str, Transfer] = field(default_factory=dict)
+
+    def take(self, part: Part) -> None:
+        """Add a part."""
+        match part:
+            case Leg():
+                self.legs[part.id] = part
+            case QueueStay():
+                self.stays[part.id] = part
+            case Attempt():
+                self.attempts[part.id] = part
+            case Talk():
+                self.talks[part.id] = part
+            case Transfer():
+                self.transfers[part.id] = part
+
+    @property
+    def channels(self) -> set[str]:
+        """Uniqueids."""
+        return {leg.uniqueid for leg in self.legs.values()}
+
+
+def wholes(facts: Iterable[Fact]) -> dict[str, Whole]:
+    """The calls among these facts, by id; what was merged into another is part of that."""
+    parts = list(facts)
+    calls = {fact.id: fact for fact in parts if isinstance(fact, Call)}
+    found = {call.id: Whole(call) for call in calls.values() if call.merged_into is None}
+    for part in parts:
+        if isinstance(part, Leg | QueueStay | Attempt | Talk | Transfer):
+            whole = found.get(_root(calls, part.call_id))
+            if whole is not None:
+                whole.take(part)
+    return found
+
+
+def _root(calls: Mapping[str, Call], call_id: str) -> str:
+    seen: set[str] = set()
+    while call_id in calls and call_id not in seen:
+        seen.add(call_id)
+        call_id = calls[call_id].merged_into or call_id
+    return call_id
+
+
+def differences(
+    ours: Whole, book: Whole, rows: Mapping[str, Sequence[CelRow]], within: float = INSTANT
+) -> list[Odd]:
+    """Everything in which two accounts of one call differ.
+
+    Args:
+        ours: the record.
+        book: the same call, told from the books.
+        rows: what CEL has of its channels, by uniqueid.
+        within: seconds by which instants may differ.
+    """
+    return list(_Pair(ours, book, rows, within).differences())
+
+
+class _Pair:
+    def __init__(self, ours: Whole, book: Whole, rows: Mapping[str, Sequence[CelRow]], within: float) -> None:
+        self._ours, self._book, self._within = ours, book, within
+        self._rows = {channel: rows.get(channel, ()) for channel in book.channels}
+        self._pbx = book.call.pbx
+
+    def differences(self) -> Iterator[Odd]:
+        yield from self._call()
+        yield from self._legs()
+        yield from self._stays()
+        yield from self._attempts()
+        yield from self._talks()
+        yield from self._transfers()
+
+    def _apart(self, ours: float | None, book: float | None) -> bool:
+        """Whether two instants are not the same, or only one of them is known."""
+        if ours is None or book is None:
+            return ours is not book
+        return abs(ours - book) > max(self._within, SECOND if book.is_integer() else 0.0)
+
+    def _uniqueid(self, part_id: str) -> str:
+        return part_id.rpartition("/")[0].removeprefix(f"{self._pbx}-")
+
+    def _runs(self, app: str) -> bool:
+        """Whether a channel of the call runs this application."""
+        return any(row.app == app for rows in self._rows.values() for row in rows)
+
+    # -- the call itself
+
+    def _call(self) -> Iterator[Odd]:
+        ours, book = self._ours.call, self._book.call
+        first = book.id.removeprefix(f"{book.pbx}-")
+        for reason, name in _INSTANTS:
+            one, two = getattr(ours, name), getattr(book, name)
+            if self._apart(one, two) and not (name == "answered_at" and self._put_through(one, two)):
+                yield Odd(reason, first, f"call.{name}", said(one), said(two))
+        for reason, name in _CALL:
+            one, two = getattr(ours, name), getattr(book, name)
+            if one != two and self._knows(name, two, first):
+                yield Odd(reason, first, f"call.{name}", said(one), said(two))
+
+    def _knows(self, name: str, told: object, first: str) -> bool:
+        match name:
+            case "dialed_number":
+                return told not in _NO_NUMBER
+            case "caller_number" | "caller_name":
+                return not any(row.app == "AppDial2" for row in self._rows.get(first, ()))
+            case "ended_by":
+                pool = told is EndedBy.SYSTEM and self._runs("AgentLogin")
+                return told not in _NOTHING and not pool and not self._hung_up_in_between()
+        return told not in _NOTHING or name == "disposition"
+
+    def _hung_up_in_between(self) -> bool:
+        """Whether somebody hung up as they met, or was led elsewhere first: which came first no book tells."""
+        if any(_end(talk) - talk.started_at < _AT_ONCE for talk in self._book.talks.values()):
+            return True
+        return any(self._led_elsewhere(rows) for rows in self._rows.values())
+
+    def _led_elsewhere(self, rows: Sequence[CelRow]) -> bool:
+        """Whether they were sent to another extension out of a talk, and hung up themselves before they got there."""
+        entered: tuple[str, str] | None = None
+        out: CelRow | None = None
+        for row in rows:
+            if row.event == "BRIDGE_ENTER":
+                entered = (row.context, row.exten)
+            elif row.event == "BRIDGE_EXIT":
+                out = row if entered not in {None, (row.context, row.exten)} else None
+            elif row.event == "HANGUP" and out is not None:
+                own = row.extra.get("hangupsource") == row.channel
+                return own and row.at - out.at < max(INSTANT, self._within)
+        return False
+
+    def _put_through(self, ours: float | None, book: float | None) -> bool:
+        """Whether somebody who was picked up then was put through then: answered is what lies between."""
+        if ours is None or book is None:
+            return False
+        into = [
+            row.at
+            for rows in self._rows.values()
+            for row in rows
+            if row.event == "BRIDGE_ENTER" and row.at > book
+        ]
+        return bool(into) and book - self._within <= ours <= min(into) + self._within
+
+    def _legs(self) -> Iterator[Odd]:
+        for key in sorted(self._ours.legs.keys() | self._book.legs.keys()):
+            one, two = self._ours.legs.get(key), self._book.legs.get(key)
+            known = one or two
+            if known is not None and (
+                one is None
+                or two is None
+                or self._apart(one.started_at, two.started_at)
+                or self._apart(one.ended_at, two.ended_at)
+            ):
+                yield Odd(Reason.LEG, known.uniqueid, "leg", _leg(one), _leg(two))
+
+    # -- queues
+
+    def _stays(self) -> Iterator[Odd]:
+        left = sorted(self._book.stays.values(), key=lambda stay: stay.joined_at)
+        for one in sorted(self._ours.stays.values(), key=lambda stay: stay.joined_at):
+            same = [two for two in left if (two.uniqueid, two.queue) == (one.uniqueid, one.queue)]
+            two = min(same, key=lambda two: abs(two.joined_at - one.joined_at), default=None)
+            if two is None:
+                continue  # which passes there are is for queue_log itself to say (cti.core.reconcile)
+            left.remove(two)
+            for name in ("joined_at", "left_at", "wait"):
+                ours, book = getattr(one, name), getattr(two, name)
+                if self._stay_apart(one, two, name):
+                    yield Odd(Reason.WAIT, one.uniqueid, f"queue_stay.{name}", said(ours), said(book))
+
+    def _stay_apart(self, one: QueueStay, two: QueueStay, name: str) -> bool:
+        ours, book = getattr(one, name), getattr(two, name)
+        if name != "wait" or ours is None or book is None:
+            return self._apart(ours, book)
+        exact = not any(at is not None and at.is_integer() for at in (two.joined_at, two.left_at))
+        return bool(abs(ours - book) > max(self._within, 0.0 if exact else 2 * INSTANT + SECOND))
+
+    def _attempts(self) -> Iterator[Odd]:
+        for one, two in self._ringings():
+            known = one or two
+            if known is None:
+                continue
+            uniqueid = self._uniqueid(known.id)
+            if two is None and self._seat_untold(known.id):
+                continue
+            if one is None or two is None:
+                yield Odd(Reason.ATTEMPT, uniqueid, "attempt", _attempt(one), _attempt(two))
+                continue
+            for name in ("agent", "queue", "outcome"):
+                told = getattr(two, name)
+                if told not in _NOTHING and told != getattr(one, name) and not self._gave_up(one, two, name):
+                    yield Odd(Reason.ATTEMPT, uniqueid, f"attempt.{name}", _attempt(one), _attempt(two))
+            late = self._apart(one.ended_at, two.ended_at) and not (
+                two.outcome is AttemptOutcome.ANSWERED and self._put_through(one.ended_at, two.ended_at)
+            )
+            if late or self._apart(one.started_at, two.started_at):
+                yield Odd(Reason.ATTEMPT, uniqueid, "attempt.time", _attempt(one), _attempt(two))
+
+    def _seat_untold(self, part_id: str) -> bool:
+        """Whether the books have the channel and do not say whose phone it is: they tell nothing of agents then."""
+        told = self._book.legs.get(part_id.rpartition("/")[0])
+        return told is not None and told.agent is None
+
+    def _ringings(self) -> list[tuple[Attempt | None, Attempt | None]]:
+        """Pairs of one ringing; a member on a Local channel rings once, whichever of its channels was noticed first."""
+        ours, book = dict(self._ours.attempts), dict(self._book.attempts)
+        pairs: list[tuple[Attempt | None, Attempt | None]] = [
+            (ours.pop(key), book.pop(key)) for key in sorted(ours.keys() & book.keys())
+        ]
+        for two in sorted(book.values(), key=lambda two: two.started_at):
+            same = next((one for one in ours.values() if _same_ringing(one, two)), None)
+            pairs.append((ours.pop(same.id) if same is not None else None, two))
+        return pairs + [(one, None) for one in ours.values()]
+
+    def _gave_up(self, one: Attempt, two: Attempt, name: str) -> bool:
+        """Whether both say that it rang in vain, and the call ended with it: which came first no book tells."""
+        end = self._book.call.ended_at
+        vain = name == "outcome" and {one.outcome, two.outcome} <= _GAVE_UP
+        return vain and end is not None and two.ended_at is not None and abs(end - two.ended_at) < _AT_ONCE
+
+    # -- talks
+
+    def _talks(self) -> Iterator[Odd]:
+        ours, book = _by_channel(self._ours), _by_channel(self._book)
+        for channel in sorted(ours.keys() | book.keys()):
+            one, two = ours.get(channel, []), book.get(channel, [])
+            uniqueid = channel.removeprefix(f"{self._pbx}-")
+            if one and not two and one[0].agent is not None and self._seat_untold(one[0].id):
+                continue
+            if lone_seconds(one, two) > self._within:
+                yield Odd(Reason.TALK, uniqueid, "talk", _said_talks(one), _said_talks(two))
+            for name in ("agent", "queue"):
+                told = {getattr(talk, name) for talk in two} - {None}
+                if one and told - {getattr(talk, name) for talk in one}:
+                    yield Odd(Reason.TALK, uniqueid, f"talk.{name}", _said_talks(one), _said_talks(two))
+
+    # -- transfers
+
+    def _transfers(self) -> Iterator[Odd]:
+        left = sorted(self._book.transfers.values(), key=lambda two: two.at)
+        for one in sorted(self._ours.transfers.values(), key=lambda one: one.at):
+            near = [two for two in left if abs(one.at - two.at) <= self._within]
+            two = min(near, key=lambda two: (two.to != one.to, abs(one.at - two.at)), default=None)
+            if two is None:
+                if one.result != "failed":
+                    yield Odd(
+                        Reason.TRANSFER, self._uniqueid(one.id), "transfer", _transfer(one), _transfer(None)
+                    )
+                continue
+            left.remove(two)
+            for name in ("kind", "by", "to", "result"):
+                if self._moved_apart(one, two, name):
+                    field_ = f"transfer.{name}"
+                    yield Odd(Reason.TRANSFER, self._uniqueid(one.id), field_, _transfer(one), _transfer(two))
+        for two in left:
+            yield Odd(Reason.TRANSFER, self._uniqueid(two.id), "transfer", _transfer(None), _transfer(two))
+
+    def _moved_apart(self, one: Transfer, two: Transfer, name: str) -> bool:
+        ours, told = getattr(one, name), getattr(two, name)
+        if told in _NOTHING or told == ours or (name == "by" and self._seat_untold(two.id)):
+            return False
+        undecided = any(
+            a is not None and b is not None and a.outcome is not b.outcome and self._gave_up(a, b, "outcome")
+            for a, b in self._ringings()
+        )
+        return not (name == "result" and {ours, told} <= _LED_NOWHERE and undecided)
+
+
+def _same_ringing(one: Attempt, two: Attempt) -> bool:
+    if one.agent is None or one.agent != two.agent or one.device == two.device:
+        return False
+    over = one.ended_at if one.ended_at is not None else float("inf")
+    ends = two.ended_at if two.ended_at is not None else float("inf")
+    return one.started_at <= ends and two.started_at <= over
+
+
+def _by_channel(whole: Whole) -> dict[str, list[Talk]]:
+    found: dict[str, list[Talk]] = {}
+    for talk in sorted(whole.talks.values(), key=lambda talk: talk.started_at):
+        found.setdefault(talk.id.rpartition("/")[0], []).append(talk)
+    return found
+
+
+def lone_seconds(one: Sequence[Talk], two: Sequence[Talk]) -> float:
+    """The longest time in which only one of the two says that somebody talked."""
+    marks = sorted({at for talk in (*one, *two) for at in (talk.started_at, _end(talk))})
+    longest = run = 0.0
+    for begin, end in pairwise(marks):
+        run = run + end - begin if _within(one, begin, end) != _within(two, begin, end) else 0.0
+        longest = max(longest, run)
+    return longest
+
+
+def _end(talk: Talk) -> float:
+    return talk.ended_at if talk.ended_at is not None else float("inf")
+
+
+def _within(talks: Iterable[Talk], begin: float, end: float) -> bool:
+    return any(talk.started_at <= begin and end <= _end(talk) for talk in talks)
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def said(value: Any) -> str:
+    """For people."""
+    if value is None:
+        return "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _leg(leg: Leg | None) -> str:
+    if leg is None:
+        return "no such channel"
+    return f"{leg.channel} from {said(leg.started_at)} to {said(leg.ended_at)}"
+
+
+def _attempt(one: Attempt | None) -> str:
+    if one is None:
+        return "no such ringing"
+    queue = f", queue {one.queue}" if one.queue else ""
+    times = f"from {said(one.started_at)} to {said(one.ended_at)}"
+    return f"{one.agent or one.device} {times}: {said(one.outcome)}{queue}"
+
+
+def _said_talks(talks: Sequence[Talk]) -> str:
+    return ", ".join(map(_talk, talks)) or "no talk"
+
+
+def _talk(one: Talk) -> str:
+    queue = f", queue {one.queue}" if one.queue else ""
+    return f"{one.agent or one.device} from {said(one.started_at)} to {said(one.ended_at)}{queue}"
+
+
+def _transfer(one: Transfer | None) -> str:
+    if one is None:
+        return "no such transfer"
+    return f"{one.kind} by {one.by} to {one.to or '?'} at {said(one.at)}: {one.result}"

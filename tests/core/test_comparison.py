@@ -1,0 +1,327 @@
+"""Whole records beside the books: recorded calls agree, and whatever is made wrong in them is found, with its lines (B4)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from cti.core.backfill import Rows, plan
+from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
+from cti.core.cel import CelRow
+from cti.core.comparison import Pages, compare
+from cti.core.explained import RULES as WRITTEN
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    AttemptOutcome,
+    Call,
+    Direction,
+    Disposition,
+    EndedBy,
+    Fact,
+    Gap,
+    Leg,
+    QueueStay,
+    Recording,
+    StayOutcome,
+    Talk,
+    Transfer,
+)
+from cti.core.memory import Known
+from cti.core.mismatch import MismatchReason, Report
+from tests.scenarios.judge import PBX, RULES, hear
+from tests.scenarios.run import FIXTURES
+from tests.scenarios.scenes import loaded
+from tests.scenarios.test_gaps import books
+
+HOUR = 3600.0
+EXPLAINED = {
+    "half_finished_to_a_queue": {"masquerade_into_queue"},
+    "pickup_of_a_queue_call": {"pickup_of_a_queue_call"},
+    "attended_to_a_menu": {"masquerade_of_the_caller"},
+    "half_finished_by_the_phone": {"masquerade_of_the_caller"},
+}
+KINDS = {
+    "calls": Call,
+    "legs": Leg,
+    "stays": QueueStay,
+    "attempts": Attempt,
+    "talks": Talk,
+    "transfers": Transfer,
+    "agent_states": AgentState,
+    "recordings": Recording,
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """The books of a committed run, and what a daemon that missed nothing made of it."""
+
+    facts: tuple[Fact, ...]
+    queue_log: tuple[QueueRow, ...]
+    cdr: tuple[CdrRow, ...]
+    cel: tuple[CelRow, ...]
+
+
+@cache
+def told(name: str) -> Told:
+    rows = books(name)
+    lines = (FIXTURES / f"{name}.cdr.csv").read_text().splitlines()
+    cdr = [row for row in map(parse_cdr_line, lines) if isinstance(row, CdrRow)]
+    facts = hear(FIXTURES / f"{name}.ami.gz").latest.values()
+    return Told(tuple(facts), tuple(rows.queue_log), tuple(cdr), tuple(rows.cel))
+
+
+def known(facts: Iterable[Fact]) -> Known:
+    """As the store has it."""
+    of_kind: Mapping[str, Any] = {
+        name: [fact for fact in facts if isinstance(fact, kind)] for name, kind in KINDS.items()
+    }
+    return Known(**of_kind)
+
+
+def compared(run: Told, facts: Iterable[Fact] | None = None, **changes: Any) -> Report:
+    pages = Pages(run.queue_log, run.cdr, run.cel, 0.0)
+    records = known(list(run.facts if facts is None else facts))
+    return compare(PBX, RULES, records, replace(pages, **changes), edge=-60.0)
+
+
+def shown(report: Report) -> list[str]:
+    return [f"{m.reason} {m.call_id} {m.field}: {m.ours} | {m.book}" for m in report.mismatches]
+
+
+# --- what agrees ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", loaded())
+def test_every_recorded_call_agrees_with_its_books(name: str) -> None:
+    """B4: nothing differs in any field but what a written rule explains, in the scenarios that are known for it."""
+    report = compared(told(name))
+    assert shown(report) == []
+    assert {one.rule for one in report.explained} <= EXPLAINED.get(name, set())
+    assert report.checked
+
+
+@pytest.mark.parametrize("name", loaded())
+def test_without_cel_the_cdr_tells_no_lies(name: str) -> None:
+    """What the CDR cannot know of a call is no difference; the rules of CEL's kind need CEL."""
+    report = compared(told(name), cel=None)
+    assert name in EXPLAINED or shown(report) == []
+
+
+@pytest.mark.parametrize("name", loaded())
+def test_books_in_whole_seconds_agree(name: str) -> None:
+    """FreePBX's tables have no fractions: nothing is held to more than they have."""
+    run = told(name)
+    cel = [replace(row, at=float(int(row.at))) for row in run.cel]
+    report = compared(run, cel=cel)
+    assert name in EXPLAINED or shown(report) == []
+
+
+@pytest.mark.parametrize("name", loaded())
+def test_a_record_from_the_books_agrees_with_them(name: str) -> None:
+    """B3, B4: what a gap swallowed and the books gave back differs from them in nothing."""
+    run = told(name)
+    gap = Gap("gap", PBX, 0.0, 4e9, "stopped")
+    states = [fact for fact in run.facts if isinstance(fact, AgentState)]
+    found = plan(PBX, RULES, [gap], Rows(run.queue_log, run.cel), known(states))
+    parts = {fact.key: fact for fact in (*states, *found.new)}
+    report = compared(run, parts.values())
+    left = {one.rule for one in report.explained}
+    assert shown(report) == []
+    assert left <= EXPLAINED.get(name, set())
+
+
+def test_every_rule_stands_in_the_documentation() -> None:
+    """A difference is explained only by what is written down, word for word."""
+    text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
+    for name, rule in WRITTEN.items():
+        assert f"* **{name}**: {rule.text}\n" in text
+
+
+# --- what is wrong is found -----------------------------------------------------------------------------------------
+
+Change = Callable[[list[Fact]], list[Fact]]
+TRANSFER = "attended_by_the_phone"  # a queue's call, handed on by an agent to another
+
+
+def on(kind: type[Any], /, *, only: Callable[[Any], bool] = lambda _: True, **changes: Any) -> Change:
+    """Change fields of every fact of a kind; a callable gets what is there."""
+
+    def change(facts: list[Fact]) -> list[Fact]:
+        return [
+            replace(
+                fact,
+                **{k: v(getattr(fact, k)) if callable(v) else v for k, v in changes.items()},
+            )
+            if isinstance(fact, kind) and only(fact)
+            else fact
+            for fact in facts
+        ]
+
+    return change
+
+
+def without(kind: type[Any], *, only: Callable[[Any], bool] = lambda _: True) -> Change:
+    return lambda facts: [fact for fact in facts if not (isinstance(fact, kind) and only(fact))]
+
+
+def undone(facts: list[Fact]) -> list[Fact]:
+    """The record falls into two: the last channel and its parts are a call of their own."""
+    last = max((fact for fact in facts if isinstance(fact, Leg)), key=lambda leg: leg.started_at)
+    call = next(fact for fact in facts if isinstance(fact, Call) and fact.merged_into is None)
+    other = replace(call, id=f"{PBX}-{last.uniqueid}", started_at=last.started_at)
+    moved: list[Any] = [
+        replace(cast("Leg", fact), call_id=other.id) if getattr(fact, "id", "").startswith(last.id) else fact
+        for fact in facts
+        if fact.key != other.key
+    ]
+    return [*moved, other]
+
+
+def one_of_two(facts: list[Fact]) -> list[Fact]:
+    """Two unrelated calls stand in one record."""
+    first, *others = sorted(
+        (fact for fact in facts if isinstance(fact, Call) and fact.merged_into is None),
+        key=lambda call: call.started_at,
+    )
+    ended = max(call.ended_at or 0.0 for call in (first, *others))
+    merged = [replace(call, merged_into=first.id) for call in others]
+    gone = {call.key for call in (first, *others)}
+    return [*(fact for fact in facts if fact.key not in gone), replace(first, ended_at=ended), *merged]
+
+
+def doubled(facts: list[Fact]) -> list[Fact]:
+    """The record stands there twice."""
+    call = next(fact for fact in facts if isinstance(fact, Call) and fact.merged_into is None)
+    return [*facts, replace(call, id=f"{call.id}9")]
+
+
+def later(by: float) -> Callable[[float | None], float | None]:
+    return lambda at: None if at is None else at + by
+
+
+WRONG: dict[str, tuple[str, Change, set[str]]] = {
+    "caller_number": (TRANSFER, on(Call, caller_number="WRONG"), {"caller"}),
+    "caller_name": (TRANSFER, on(Call, caller_name="WRONG"), {"caller"}),
+    "dialed": (TRANSFER, on(Call, dialed_number="WRONG"), {"dialed"}),
+    "direction": (TRANSFER, on(Call, direction=Direction.OUTBOUND), {"direction"}),
+    "begun_an_hour_early": (TRANSFER, on(Call, started_at=later(-HOUR)), {"begin"}),
+    "begun_a_second_late": (TRANSFER, on(Call, started_at=later(1.0)), {"begin"}),
+    "ended_two_hours_late": (TRANSFER, on(Call, ended_at=later(2 * HOUR)), {"end"}),
+    "ended_a_second_late": (TRANSFER, on(Call, ended_at=later(1.0)), {"end"}),
+    "answer_lost": (TRANSFER, on(Call, answered_at=None), {"answered_at"}),
+    "answer_late": (TRANSFER, on(Call, answered_at=later(1.5)), {"answered_at"}),
+    "left_open": (TRANSFER, on(Call, ended_at=None, disposition=None), {"open"}),
+    "busy": (TRANSFER, on(Call, disposition=Disposition.BUSY), {"disposition"}),
+    "not_answered": (
+        "direct_caller_hangs_up", on(Call, disposition=Disposition.NO_ANSWER), {"disposition"}
+    ),
+    "ended_by": ("direct_caller_hangs_up", on(Call, ended_by=EndedBy.AGENT), {"ended_by"}),
+    "talks_lost": (TRANSFER, without(Talk), {"talk"}),
+    "talk_too_long": ("direct_caller_hangs_up", on(Talk, ended_at=later(0.8)), {"talk"}),
+    "talk_credited_to_another": (TRANSFER, on(Talk, agent="2999"), {"talk"}),
+    "talk_of_another_queue": (TRANSFER, on(Talk, queue="other"), {"talk"}),
+    "transfer_lost": (TRANSFER, without(Transfer), {"transfer"}),
+    "transfer_to_another": (TRANSFER, on(Transfer, to="999"), {"transfer"}),
+    "transfer_of_another_kind": (TRANSFER, on(Transfer, kind="blind"), {"transfer"}),
+    "transfer_failed": (TRANSFER, on(Transfer, result="failed"), {"transfer"}),
+    "transfer_made_up": (
+        "direct_caller_hangs_up",
+        lambda facts: [*facts, Transfer(f"{PBX}-1.1/x1", next(f for f in facts if isinstance(f, Call)).id, PBX,
+                                        "blind", "2001", "1002", 1.0, "answered")],
+        {"transfer"},
+    ),
+    "merge_undone": (TRANSFER, undone, {"duplicated"}),
+    "recorded_twice": (TRANSFER, doubled, {"not_in_cel", "call_without_cdr"}),
+    "unrelated_calls_joined": ("agent_takes_a_second_call", one_of_two, {"joined"}),
+    "call_lost": (
+        "direct_caller_hangs_up", lambda _: [], {"cdr_without_call"}
+    ),
+    "leg_lost": (
+        TRANSFER, without(Leg, only=lambda leg: leg.agent is not None), {"leg"}
+    ),
+    "leg_ended_late": (TRANSFER, on(Leg, ended_at=later(5.0)), {"leg"}),
+    "ringing_lost": ("queue_rotation", without(Attempt), {"attempt", "rang"}),
+    "ringing_answered": (
+        "queue_rotation", on(Attempt, outcome=AttemptOutcome.ANSWERED), {"attempt", "rang"}
+    ),
+    "ringing_of_another": ("queue_rotation", on(Attempt, agent="2999"), {"attempt", "rang"}),
+    "ringing_too_long": ("direct_caller_hangs_up", on(Attempt, ended_at=later(HOUR)), {"attempt"}),
+    "waited_ten_minutes_more": ("queue_abandoned", on(QueueStay, wait=later(600.0)), {"book_wait", "wait"}),
+    "joined_early": (TRANSFER, on(QueueStay, joined_at=later(-5.0)), {"wait"}),
+    "left_late": ("queue_abandoned", on(QueueStay, left_at=later(30.0)), {"wait"}),
+    "answered_wait": (TRANSFER, on(QueueStay, wait=later(9.0)), {"wait"}),
+    "pass_outcome": ("queue_abandoned", on(QueueStay, outcome=StayOutcome.TIMEOUT), {"outcome"}),
+    "pass_agent": (TRANSFER, on(QueueStay, agent="2999"), {"agent"}),
+    "pass_lost": (TRANSFER, without(QueueStay), {"not_in_records"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_whatever_is_wrong_is_found(wrong: str) -> None:
+    """B4: each kind of error is a mismatch of its reason, with the raw lines that show it."""
+    name, change, reasons = WRONG[wrong]
+    run = told(name)
+    report = compared(run, change(list(run.facts)))
+    found = {one.reason.value for one in report.mismatches}
+    assert reasons <= found, shown(report)
+    assert not report.explained
+    empty = {"not_in_book", "call_without_cdr", "not_in_cel"}  # no line is what they say
+    rows: list[QueueRow | CdrRow | CelRow] = [*run.queue_log, *run.cdr, *run.cel]
+    lines = {row.raw for row in rows}
+    for one in report.mismatches:
+        assert set(one.lines) <= lines
+        assert one.lines or one.reason.value in empty or one.book.startswith("no such"), one
+
+
+def test_a_call_that_only_cel_has_is_missing() -> None:
+    """Where the CDR lost it, too, or its linkedid belongs to a call that is there."""
+    report = compared(told("direct_caller_hangs_up"), [], cdr=())
+    assert [one.reason for one in report.mismatches] == [MismatchReason.MISSING]
+
+
+def test_a_call_that_goes_on_is_not_judged() -> None:
+    """Neither side has its end."""
+    run = told("direct_caller_hangs_up")
+    facts = on(Call, ended_at=None, disposition=None)(list(run.facts))
+    cel = [row for row in run.cel if row.event not in {"HANGUP", "CHAN_END", "LINKEDID_END"}]
+    assert shown(compared(run, facts, cel=cel, cdr=())) == []
+
+
+def test_a_call_whose_begin_was_not_read_is_not_told() -> None:
+    """Of half its rows nobody can tell what happened; queue_log and CDR are compared all the same."""
+    run = told(TRANSFER)
+    half = [row for row in run.cel if row.at > run.cel[0].at + 0.5]
+    assert shown(compared(run, cel=half, since=half[0].at)) == []
+
+
+def test_windows_that_follow_each_other_judge_everything_once() -> None:
+    """Each difference is told in one window, however the windows lie."""
+    run = told(TRANSFER)
+    facts = known(on(Call, caller_number="WRONG")(list(run.facts)))
+    pages = Pages(run.queue_log, run.cdr, run.cel, 0.0)
+    begin, end = run.cel[0].at - 1, run.cel[-1].at + 1
+    found = []
+    while begin < end:
+        report = compare(PBX, RULES, facts, pages, since=begin, until=begin + 0.7, edge=0.0, by_end=True)
+        found += [one.reason for one in report.mismatches]
+        begin += 0.7
+    assert found == [MismatchReason.CALLER]
+
+
+def test_a_call_that_the_pbx_died_in_is_explained() -> None:
+    """cut_off: neither CDR nor any end is written; the record is there and has an end."""
+    run = told("direct_caller_hangs_up")
+    cel = [row for row in run.cel if row.event not in {"HANGUP", "CHAN_END", "BRIDGE_EXIT", "LINKEDID_END"}]
+    start = parse_queue_line(f"{int(cel[-1].at) + 30}|NONE|NONE|NONE|QUEUESTART|")
+    log = [*run.queue_log, start]
+    facts = on(Call, ended_by=EndedBy.UNKNOWN)(list(run.facts))
+    report = compared(run, facts, cel=cel, cdr=(), queue_log=log)
+    assert shown(report) == []
+    assert {one.rule for one in report.explained} == {"cut_off"}
+    wrong = compared(run, on(Call, caller_number="WRONG")(facts), cel=cel, cdr=(), queue_log=log)
+    assert [one.reason for one in wrong.mismatches] == [MismatchReason.CALLER]
