@@ -26,6 +26,7 @@ from cti.core.waits import Wait, refine
 
 _RING, _DOWN, _UP = 4, 0, 6  # ChannelState
 _JOINS = 3  # the step of a joining among what a row tells
+_GOES_ON = -1  # likewise, of one right after a leaving that comes before that row
 _WITHIN = 0.999  # s of a whole second
 _LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slower
 _ANSWERED_ELSEWHERE = 26  # Q.850 cause
@@ -463,12 +464,14 @@ class _Teller:
 
     def _tell_waits(self) -> None:
         for of_channel in self._waits.values():
-            place, step = 0, _JOINS
+            place, step, left = 0, _JOINS, False
             for wait in of_channel:
                 start = self._places[id(self.channels[wait.of.uniqueid][0])]
                 joins = max(self._place_of(wait.joined_at), start)
                 if joins > place:
                     place, step = joins, _JOINS
+                elif joins < place and left:
+                    step = _GOES_ON  # the row is what comes next, and may be the ringing of this queue
                 one, before = wait.of, place
                 joined = ev.CallerJoined(wait.joined_at, one.queue, one.uniqueid, one.position or 0, "")
                 self._add(place, step, joined)
@@ -476,6 +479,7 @@ class _Teller:
                     place = self._connected(wait, place, step)
                 elif wait.left_at is not None:
                     place = self._left(wait, wait.left_at, place, step)
+                left = place != before and wait.of.outcome is not StayOutcome.ANSWERED
                 step = step + 4 if place == before else _JOINS  # a row may see several passes
 
     def _connected(self, wait: Wait, joined: int, step: int) -> int:

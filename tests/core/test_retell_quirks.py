@@ -171,3 +171,15 @@ def test_whole_seconds_that_outlast_the_channel() -> None:
     stays = told(name, cel, late).all(QueueStay)
     assert [stay.outcome for stay in stays] == ["timeout", "timeout", "abandoned"]
     assert all(stay.left_at is not None and stay.left_at <= cel[-1].at for stay in stays)
+
+
+def test_the_second_queue_may_ring_before_the_first_ones_phone_is_hung_up() -> None:
+    """A busy Asterisk: who rings rings for the queue that the caller is in by then."""
+    name = "queue_two_in_a_row"
+    cel, log = books(name)
+    first, second = [n for n, row in enumerate(cel) if row.event == "CHAN_START"][1:]
+    late = [replace(row, at=cel[second].at + 0.001) for row in cel[first + 1 : second]]
+    hurried = [*cel[: first + 1], cel[second], *late, *cel[second + 1 :]]
+    queues = [attempt.queue for attempt in told(name, hurried, log).all(Attempt)]
+    assert queues == [attempt.queue for attempt in told(name, cel, log).all(Attempt)]
+    assert [queue and queue[:7] for queue in queues] == ["sales-0", "support"]
