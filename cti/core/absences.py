@@ -5,7 +5,8 @@ is not on record is added; one whose end is when somebody looked again ended whe
 reported or logged out by any of this, nor will be: whoever was over the limit while nobody listened gets an incident
 with the result `unseen`.
 
-An episode that goes on is the live core's, and is left to it.
+An episode that goes on is the live rule's. It is told what the books know of its begin, so that whoever paused again in the
+gap has no more time for it, and whoever was back in between has no less.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ UNSEEN = "unseen"
 """The result of an incident that nobody was told of when it happened."""
 
 _BOOK = "queue_log"
+_BEGINS = ("started_at", "warn_at", "limit_at")
 _SAME = 1.5  # s by which two accounts of a change may differ: queue_log and lists have whole seconds
 
 
@@ -29,6 +31,9 @@ class Absences:
     new: list[AwayEpisode | Incident] = field(default_factory=list)
     completed: list[AwayEpisode] = field(default_factory=list)
     living: list[str] = field(default_factory=list)  # ids of open episodes to be looked at when they are over
+    ongoing: list[AwayEpisode] = field(
+        default_factory=list
+    )  # for the live rule: as it began, or how it ended and what goes on
 
 
 def absences(
@@ -86,13 +91,11 @@ class _Finder:
         first, *later = told
         back = first.ended_at
         if stored.ended_at is None:
-            if back is not None and any(back < gap.ended_at for gap in self._gaps):
-                self.found.living.append(stored.id)
+            self._go_on(stored, told)
             return
         changes: dict[str, Any] = {}
         if self._missed(stored.started_at) and first.started_at < stored.started_at - _SAME:
-            begins = ("started_at", "warn_at", "limit_at")  # the PBX forgets it when somebody pauses again
-            changes |= {name: getattr(first, name) for name in begins}
+            changes |= {name: getattr(first, name) for name in _BEGINS}
         guessed = self._is_guess(stored.ended_at)
         earlier = back is not None and back < stored.ended_at - SAME_INSTANT
         # A return is seen only with the grace after it: whoever died within that did not see it.
@@ -107,6 +110,23 @@ class _Finder:
             completed = replace(stored, sources=(*stored.sources, *named), **changes)
             self.found.completed.append(completed)
             self._judge(completed)
+
+    def _go_on(self, stored: AwayEpisode, told: Sequence[AwayEpisode]) -> None:
+        first, *later = told
+        back = first.ended_at
+        if told[-1].ended_at is not None:
+            if any(told[-1].ended_at < gap.ended_at for gap in self._gaps):
+                self.found.living.append(stored.id)  # it is over as soon as the grace is
+        elif not later:
+            if self._missed(stored.started_at) and first.started_at < stored.started_at - _SAME:
+                self.found.ongoing.append(_begun(stored, first))
+        elif back is not None and self._unheard(back) and stored.reported_at is None:
+            named = (*stored.sources, f"ended_at:{_BOOK}")
+            ended = replace(stored, ended_at=back, sources=named)
+            self.found.ongoing += [ended, replace(later[-1], sources=(f"*:{_BOOK}",))]
+            self._judge(ended)
+            for one in later[:-1]:
+                self._add(one)
 
     def _end(self, stored: AwayEpisode, told: AwayEpisode) -> float | None:
         """The end that was seen, if one was."""
@@ -131,6 +151,13 @@ class _Finder:
 
     def _is_guess(self, at: float | None) -> bool:
         return at is not None and any(abs(at - gap.ended_at) < SAME_INSTANT for gap in self._gaps)
+
+
+def _begun(stored: AwayEpisode, told: AwayEpisode) -> AwayEpisode:
+    """The PBX forgets when somebody left who pauses again; queue_log does not."""
+    named = tuple(f"{name}:{_BOOK}" for name in _BEGINS)
+    begins = {name: getattr(told, name) for name in _BEGINS}
+    return replace(stored, sources=(*stored.sources, *named), **begins)
 
 
 def _meeting(one: AwayEpisode, others: Iterable[AwayEpisode]) -> list[AwayEpisode]:

@@ -157,6 +157,18 @@ class Agents:
                 known.told = replace(state, name=told.name, device=told.device, queues=told.queues)
                 self._facts.append(known.told)
 
+    def learn_away(self, episodes: Iterable[AwayEpisode]) -> None:
+        """Take what the books told of absences that go on; what is due of them then is due with the next event or tick."""
+        of_agents: dict[str, list[AwayEpisode]] = {}
+        for episode in episodes:
+            of_agents.setdefault(episode.agent, []).append(episode)
+        for agent_id, told in of_agents.items():
+            agent = self._agents.get(agent_id)
+            learned = agent.watch.learn(told) if agent is not None else []
+            if learned:
+                self._facts += learned
+                self._changed.setdefault(agent_id, Cause.PBX)
+
     def step(self, event: ev.Event) -> None:
         """Take one event; what it made true is returned by `settle`."""
         handler = self._EVENTS.get(type(event))

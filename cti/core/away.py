@@ -16,6 +16,7 @@ The machine is one table: what holds decides what is due next.
 | logged out                                | at once                    | episode ends                          |
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cti.core.commands import Command, PauseMember, RemoveMember
@@ -78,6 +79,25 @@ class AwayWatch:
             moved = {name: at + seconds for name, at in instants.items() if at is not None}
             self.episode = replace(episode, **moved)
         return self.episode
+
+    def learn(self, told: Sequence[AwayEpisode]) -> list[AwayEpisode]:
+        """Take what the books know of the open episode: when it began, or that it ended and which one goes on.
+
+        One that was reported stays as it was; so does one that is over by now. Returns the episodes as they are now.
+        """
+        now = self.episode
+        if now is None or now.reported_at is not None or not told or told[0].id != now.id:
+            return []
+        known, latest = told[0], told[-1]
+        if known.ended_at is None:
+            limit, warn = min(now.limit_at, known.limit_at), min(now.warn_at, known.warn_at)
+            began = min(now.started_at, known.started_at)
+            self.episode = replace(now, started_at=began, warn_at=warn, limit_at=limit, sources=known.sources)
+            return [self.episode]
+        if latest.ended_at is not None:
+            return []
+        self.episode = latest
+        return [replace(now, ended_at=known.ended_at, sources=known.sources), latest]
 
     def next_deadline(self) -> float | None:
         """When `observe` must be called again even if nothing happens; None when nothing is due."""

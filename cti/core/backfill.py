@@ -68,6 +68,7 @@ class Plan:
     living: list[str] = field(
         default_factory=list
     )  # ids of calls and away episodes that are to be looked at when they are over
+    ongoing: list[AwayEpisode] = field(default_factory=list)  # what the live away rule is to go on from
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
@@ -203,6 +204,7 @@ class _Planner:
         self._plan.new += found.new
         self._plan.completed += found.completed
         self._plan.living += found.living
+        self._plan.ongoing += found.ongoing
 
     def _looked(self, at: float) -> bool:
         return any(abs(gap.ended_at - at) < _LOOKED for gap in self._gaps)

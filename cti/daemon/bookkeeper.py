@@ -106,6 +106,7 @@ class Bookkeeper:
         now: Callable[[], float],
         seen: Callable[[Sequence[Fact]], None] = lambda _facts: None,
         learned: Callable[[Sequence[AgentState]], None] = lambda _states: None,
+        away: Callable[[Sequence[AwayEpisode]], None] = lambda _episodes: None,
         reconciled: Callable[[Report, int], None] = lambda _report, _bad: None,
         readable: Callable[[str], None] = lambda _why: None,
         settle: float = SETTLE,
@@ -123,6 +124,7 @@ class Bookkeeper:
             now: epoch seconds on the PBX's clock.
             seen: gets calls and parts that nobody had seen, for today's figures.
             learned: gets states of agents that nobody had seen, for the live core.
+            away: gets what the books know of absences that go on, for the live rule.
             reconciled: gets each comparison, and how many unreadable lines were met for the first time.
             readable: hears after each round why the books could not be read; "" when they could.
             settle: seconds the books get to have something.
@@ -133,6 +135,7 @@ class Bookkeeper:
         self._pbx, self._rules, self._books = pbx, rules, books
         self._records, self._writer = records, writer
         self._now, self._seen, self._learned, self._reconciled = now, seen, learned, reconciled
+        self._away = away
         self._settle, self._lag, self._every = settle + books.behind, lag + books.behind, every
         self._readable, self._failed = readable, 0  # rounds in a row
         self._gaps: dict[str, Gap] = {}
@@ -292,6 +295,8 @@ class Bookkeeper:
         return uniqueids(books.rows()) | {row.uniqueid for row in books.cdr or ()}
 
     async def _write(self, found: Plan) -> None:
+        if found.ongoing:
+            self._away(found.ongoing)
         if not found:
             return
         self._writer.put(found.new, from_books=True)

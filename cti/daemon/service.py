@@ -97,6 +97,7 @@ class Room:
             now=self.pbx.now,
             seen=service.seen_marks,
             learned=self.core.agents.learn,
+            away=self.core.agents.learn_away,
             reconciled=service.reconciled(name),
             readable=self._books_readable,
         )

@@ -87,6 +87,11 @@ class Day:
     def incidents(self) -> list[Incident]:
         return [fact for fact in self.records.values() if isinstance(fact, Incident)]
 
+    def learn(self, found: Plan) -> None:
+        """As the bookkeeper hands it on."""
+        self.core.agents.learn_away(found.ongoing)
+        self._say(ev.Tick(max(one.started_at for one in found.ongoing)))
+
     def fill(self, turns: Iterable[Turn], gap: Gap) -> Plan:
         """Plan, and write as the store does."""
         states = [fact for fact in self.records.values() if isinstance(fact, AgentState)]
@@ -183,6 +188,64 @@ def test_who_was_back_and_left_again_was_away_twice() -> None:
     assert spans(day.episodes()) == [(50, 900)]
     day.fill(turns, gap)
     assert spans(day.episodes()) == [(50, 400), (700, 900)]
+
+
+def test_pausing_again_in_the_gap_gains_no_time() -> None:
+    """C3: the limit counts from when the books say; the live rule reports and logs out by it, for the agent is away now."""
+    turns: list[Turn] = [(200.0, True), (900.0, True)]
+    day = Day()
+    gap = day.miss(turns, 100, 1000)
+    assert [one.limit_at for one in day.episodes()] == [T0 + 1800]
+    found = day.fill(turns, gap)
+    assert not [fact for fact in found.new if not isinstance(fact, AgentState)]
+    assert (found.completed, found.living) == ([], [])
+    day.learn(found)
+    (episode,) = day.episodes()
+    assert (spans([episode])[0][0], episode.limit_at) == (200, T0 + 1100)
+    assert set(episode.sources) == {f"{name}:queue_log" for name in ("started_at", "warn_at", "limit_at")}
+    assert day.fill(turns, gap).ongoing == []
+    before = day.commands
+    day.until(T0 + 1099)
+    assert (day.incidents(), day.commands) == ([], before)
+    day.until(T0 + 1101)
+    (incident,) = day.incidents()
+    assert (incident.at, incident.result) == (T0 + 1100, None)
+    assert day.commands > before
+
+
+def test_who_was_back_in_between_has_no_less_time() -> None:
+    """C3: of one long absence the books make two, and the limit is that of the one that goes on."""
+    turns: list[Turn] = [(50.0, True), (400.0, False), (700.0, True)]
+    day = Day()
+    day.hear(turns[:1])
+    gap = day.miss(turns, 100, 800)
+    assert [one.limit_at for one in day.episodes()] == [T0 + 50 + WHOLE + 900]
+    found = day.fill(turns, gap)
+    assert found.living == []
+    day.learn(found)
+    first, second = day.episodes()
+    assert (spans([first]), second.ended_at, second.limit_at) == ([(50, 400)], None, T0 + 1600)
+    assert day.fill(turns, gap).ongoing == []
+    day.until(T0 + 1500)
+    assert day.incidents() == []
+    day.hear([(1550.0, False)])
+    day.until(T0 + 5000)
+    assert spans(day.episodes()) == [(50, 400), (700, 1550)]
+
+
+def test_what_is_over_by_now_or_reported_is_not_learned() -> None:
+    """The books come late: whoever is back, or was reported meanwhile, stays as seen."""
+    turns: list[Turn] = [(200.0, True), (900.0, True)]
+    for wait in (1500.0, 3000.0):
+        day = Day()
+        gap = day.miss(turns, 100, 1000)
+        found = day.fill(turns, gap)
+        if wait < 1800:
+            day.hear([(1200.0, False)])
+        day.until(T0 + wait)
+        before = dict(day.records)
+        day.learn(found)
+        assert day.records == before
 
 
 PAUSES = st.lists(
