@@ -49,7 +49,7 @@ class BadLines:
 
     def __add__(self, other: "BadLines") -> "BadLines":
         """Both."""
-        samples = (self.samples + other.samples)[:_SAMPLES]
+        samples = (self.samples + other.samples)[-_SAMPLES:]
         return BadLines(self.count + other.count, self.new + other.new, samples)
 
 
@@ -59,7 +59,7 @@ class _Run:
 
     near: float | None
     count: int
-    sample: BadLine
+    samples: list[BadLine]  # the first of them
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +205,7 @@ class Index(Generic[Row]):
         """Pass over a line that is longer than a chunk; returns the bytes passed over."""
         used = data.find(b"\n") + 1
         if not self._endless:
-            run = _Run(self._last, 1, BadLine(_text(data[:500]), "too long"))
+            run = _Run(self._last, 1, [BadLine(_text(data[:500]), "too long")])
             block: Block[Row] = Block(self._end, self._end, self._last, bad=[run], fixed=True)
             self._settle(block)
             self._blocks.append(block)
@@ -247,8 +247,10 @@ class Index(Generic[Row]):
             block.rows.append(row)
         elif block.bad and block.bad[-1].near == near:
             block.bad[-1].count += 1
+            if len(block.bad[-1].samples) < _SAMPLES:
+                block.bad[-1].samples.append(row)
         else:
-            block.bad.append(_Run(near, 1, row))
+            block.bad.append(_Run(near, 1, [row]))
         return row
 
     def _settle(self, block: Block[Row]) -> None:
@@ -295,7 +297,7 @@ class Index(Generic[Row]):
                 rows += [row for row in block.rows if since <= self._kind.at(row) <= until]
                 for run in block.bad:
                     if run.near is None or since <= run.near <= until:
-                        bad += BadLines(run.count, 0, (run.sample,))
+                        bad += BadLines(run.count, 0, tuple(run.samples))
         self._kept.trim()
         return rows, bad
 

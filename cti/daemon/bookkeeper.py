@@ -20,9 +20,11 @@ from typing import Protocol
 import structlog
 
 from cti.core.backfill import Plan, plan, uniqueids
+from cti.core.comparison import Pages, compare
+from cti.core.explained import RULES
 from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quality
 from cti.core.memory import Known
-from cti.core.reconcile import MismatchReason, Report, reconcile
+from cti.core.mismatch import Mismatch, MismatchReason, Report
 from cti.core.rules import Rules
 from cti.daemon.bookfitness import fillable, fitness
 from cti.daemon.bookreader import BookUnreadable
@@ -68,6 +70,15 @@ class FactWriter(Protocol):
         """Wait until everything put before is durable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line of a book (by its key in the configuration) that could not be read, as far as it is shown."""
+
+    book: str
+    why: str
+    line: str
+
+
 @dataclass(slots=True)
 class BooksStatus:
     """How the books of one PBX stand, for health, metrics and the API; counts are since the start."""
@@ -76,9 +87,10 @@ class BooksStatus:
     unverified: str = ""  # why the records cannot be held against the books; "" when they are
     verified_until: float | None = None  # what ended before was compared
     checked: int = 0
-    mismatches: Counter[str] = field(default_factory=Counter)  # by reason
+    mismatches: Counter[str] = field(default_factory=Counter)  # by reason, those explained left out
+    explained: Counter[str] = field(default_factory=Counter)  # by rule
     bad_lines: int = 0
-    bad_samples: tuple[tuple[str, str, str], ...] = ()  # some of them: book, why, line
+    bad_samples: tuple[Unreadable, ...] = ()  # the last of them
     notes: tuple[str, ...] = ()  # what lacks although the records can be verified
     gaps: int = 0  # not filled yet
     filled: int = 0  # facts written from the books
@@ -247,10 +259,17 @@ class Bookkeeper:
                 continue
             self.status.bad_lines += lines.new
             self._untold_bad += lines.new
-            shown = tuple((name, line.why, line.raw) for line in lines.samples)
+            shown = tuple(Unreadable(name, line.why, line.raw) for line in lines.samples)
             self.status.bad_samples = (*self.status.bad_samples, *shown)[-_SAMPLES:]
-            why, raw = (lines.samples[-1].why, lines.samples[-1].raw) if lines.samples else ("", "")
-            log.warning("book_lines_unreadable", pbx=self._pbx, book=name, lines=lines.new, why=why, line=raw)
+            for one in shown:
+                log.warning(
+                    "book_line_unreadable",
+                    pbx=self._pbx,
+                    book=name,
+                    lines=lines.new,
+                    why=one.why,
+                    line=one.line,
+                )
         return books
 
     # -- gaps
@@ -341,7 +360,7 @@ class Bookkeeper:
         books, report = await self._judge(since, until)
         self._compared_until = self.status.verified_until = until
         self._count(report)
-        missing = {MismatchReason.NOT_IN_RECORDS, MismatchReason.CDR_WITHOUT_CALL}
+        missing = {MismatchReason.NOT_IN_RECORDS, MismatchReason.CDR_WITHOUT_CALL, MismatchReason.MISSING}
         wanted = [since] if any(one.reason in missing for one in report.mismatches) else []
         late = self._latecomers.found(books, since - _LOOK_BACK, since)
         if late is not None:
@@ -354,23 +373,25 @@ class Bookkeeper:
         return True
 
     async def _judge(self, since: float, until: float) -> tuple[BookRows, Report]:
-        books = await self._read(since - _LOOK_BACK, self._now())
+        begin = since - _LOOK_BACK
+        books = await self._read(begin, self._now())
         known = await self._records.around(self._pbx, _ended(books, since, until), since=since, before=until)
         first = min((call.started_at for call in known.calls), default=since)
-        if first < since - _LOOK_BACK:
-            books = await self._read(first - _MARGIN, self._now())
+        if first < begin:
+            begin = first - _MARGIN
+            books = await self._read(begin, self._now())
         fit = fitness(books, known, since, until)
         if fit.unverified:
             raise BookUnreadable(fit.unverified)
         if fit.judged:
             self.status.notes = fit.notes
+        pages = Pages(books.queue_log, books.cdr, books.cel or None, begin)
         report = await asyncio.to_thread(
-            reconcile,
-            known.stays,
-            known.calls,
-            known.legs,
-            books.queue_log,
-            books.cdr,
+            compare,
+            self._pbx,
+            self._rules,
+            known,
+            pages,
             since=since,
             until=until,
             edge=0.0,
@@ -378,21 +399,32 @@ class Bookkeeper:
         )
         return books, report
 
+    def _note(self, notes: tuple[str, ...]) -> None:
+        for note in set(notes) - set(self.status.notes):
+            log.warning("book_lacking", pbx=self._pbx, reason=note)
+        self.status.notes = notes
+
     def _count(self, report: Report) -> None:
         status = self.status
         status.checked += report.checked
         status.mismatches.update(_counted(report.by_reason()))
         self._reconciled(report, self._untold_bad)
         self._untold_bad = 0
+        status.explained.update(_counted(report.by_rule(RULES)))
         for mismatch in report.mismatches[:_LOGGED]:
-            log.warning(
-                "record_differs",
-                pbx=self._pbx,
-                reason=mismatch.reason.value,
-                call=mismatch.call_id or mismatch.uniqueid,
-                ours=mismatch.ours,
-                book=mismatch.book,
-            )
+            log.warning("record_differs", **self._said(mismatch))
+        for mismatch in report.explained[:_LOGGED]:
+            log.info("record_differs_by_rule", rule=mismatch.rule, **self._said(mismatch))
+
+    def _said(self, mismatch: Mismatch) -> dict[str, str]:
+        return {
+            "pbx": self._pbx,
+            "reason": mismatch.reason.value,
+            "call": mismatch.call_id or mismatch.uniqueid,
+            "field": str(mismatch.field),
+            "ours": mismatch.ours,
+            "book": mismatch.book,
+        }
 
 
 def wait_after(failures: int) -> float:
@@ -408,4 +440,5 @@ def _counted(by_reason: Mapping[str, int]) -> dict[str, int]:
 def _ended(books: BookRows, since: float, until: float) -> set[str]:
     """Channels of which a book notes something in this time."""
     names = {row.callid for row in books.queue_log or () if since - 1 <= row.at <= until + 1}
+    names |= {row.uniqueid for row in books.cel or () if row.event == "HANGUP" and since <= row.at <= until}
     return names | {row.uniqueid for row in books.cdr or () if since - 1 <= row.end <= until + 1}

@@ -119,5 +119,6 @@ def _room_checks(room: "Room") -> Iterator[Check]:
         yield Check(f"{room.name}.{role}", not link.trouble, link.trouble)
     state = room.publisher.status
     yield Check(f"{room.name}.roster", state.state is not PublishState.NEVER, state.error)
-    why = room.books.status.unverified
-    yield Check(f"{room.name}.books", ok=True, detail=f"unverified: {why}" if why else "")
+    books = room.books.status
+    detail = f"unverified: {books.unverified}" if books.unverified else "; ".join(books.notes)
+    yield Check(f"{room.name}.books", ok=True, detail=detail)

@@ -234,3 +234,123 @@ async def test_an_absence_of_a_dead_time_is_filled_in_once(kept: Kept) -> None:
         assert (episode.started_at, episode.ended_at) == (BEGAN + 10, BEGAN + 40)
         assert episode.sources == ("*:queue_log",)
         assert episode.warned_at is None
+
+
+# --- books that are not there, or are none ----------------------------------------------------------------------------
+
+
+async def quiet(kept: Kept, *lost: str) -> Bookkeeper:
+    """A bookkeeper that was in step before the session, without these books."""
+    for name in lost:
+        kept.paths[name].unlink()
+    kept.now = BEGAN
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=BEGAN - 5)])
+    await kept.keeper.round()
+    return kept.keeper
+
+
+async def test_a_quiet_pbx_without_books_alarms_nobody(kept: Kept) -> None:
+    """Asterisk makes each with its first line: as long as nobody called, none is missing."""
+    keeper = await quiet(kept, "queue_log", "cdr_csv", "cel_csv")
+    kept.now = ENDED + 100
+    status = await keeper.round()
+    assert (status.unverified, status.notes, status.mismatches) == ("", (), {})
+    assert status.verified_until is not None
+
+
+@pytest.mark.parametrize(
+    ("book", "spoilt", "words"),
+    [
+        ("cdr_csv", None, "does not exist although there were calls"),
+        ("queue_log", None, "does not exist although there were calls"),
+        ("cdr_csv", "some other log\n" * 100, "none of its 100 lines of that time can be read"),
+        ("queue_log", "some other log\n" * 100, "none of its 100 lines of that time can be read"),
+    ],
+)
+async def test_a_book_that_tells_nothing_of_calls_leaves_them_unverified(
+    kept: Kept, book: str, spoilt: str | None, words: str
+) -> None:
+    """Mistyped, or the wrong file: said with key and file, nothing is counted against the records, and it is tried again."""
+    told: list[str] = []
+    keeper = await quiet(kept, book)
+    keeper._readable = told.append
+    if spoilt is not None:
+        kept.paths[book].write_text(spoilt)
+    await kept.put(*session())
+    kept.now = ENDED + 100
+    for _ in range(2):
+        status = await keeper.round()
+        assert f"pbx.NAME.{book}: {kept.paths[book]}" in status.unverified
+        assert words in status.unverified
+        assert not status.mismatches
+        kept.now += 60
+    assert all(told)
+    assert status.bad_lines == (100 if spoilt else 0)
+    shutil.copyfile(SESSION / kept.paths[book].name, kept.paths[book])
+    status = await keeper.round()
+    assert (status.unverified, status.mismatches) == ("", {})
+    assert status.checked >= 24
+    assert told[-1] == ""
+
+
+async def test_a_master_csv_without_uniqueids_is_named_with_its_switch(kept: Kept) -> None:
+    """Asterisk's default: the cure is a line in cdr.conf."""
+    keeper = await quiet(kept, "cdr_csv")
+    at = '"2026-11-22 09:11:54"'
+    kept.paths["cdr_csv"].write_text(
+        f'"","1","2","c","""x"" <1>","P/1","","Hangup","",{at},{at},{at},60,59,"ANSWERED","DOCUMENTATION"\n'
+        * 5
+    )
+    await kept.put(*session())
+    kept.now = ENDED + 100
+    assert "loguniqueid = yes" in (await keeper.round()).unverified
+
+
+@pytest.mark.parametrize("spoilt", [None, "garbage\n" * 9])
+async def test_a_lacking_cel_is_noted_and_the_cdr_takes_its_place(kept: Kept, spoilt: str | None) -> None:
+    """What happened unseen comes back with less detail, and that is said."""
+    kept.paths["cel_csv"].unlink()
+    if spoilt is not None:
+        kept.paths["cel_csv"].write_text(spoilt)
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    status = await kept.keeper.round()
+    assert (status.unverified, status.gaps) == ("", 0)
+    [note] = status.notes
+    assert f"pbx.NAME.cel_csv: {kept.paths['cel_csv']}" in note
+    assert "says less" in note
+    calls = await kept.calls()
+    assert len(calls) == 18
+    assert all(call.sources == ("*:cdr",) for call in calls)
+
+
+async def test_a_gap_is_not_called_filled_from_books_that_are_not_there(kept: Kept) -> None:
+    """Nobody knows what happened in it: it stays open until they are."""
+    for name in ("cdr_csv", "cel_csv"):
+        kept.paths[name].unlink()
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    assert (await kept.keeper.round()).gaps == 1
+    for name in ("cdr_csv", "cel_csv"):
+        shutil.copyfile(SESSION / kept.paths[name].name, kept.paths[name])
+    assert (await kept.keeper.round()).gaps == 0
+    assert len(await kept.calls()) == 18
+
+
+async def test_equal_unreadable_lines_count_each(kept: Kept) -> None:
+    """By where they stand, not by what they say; some are kept to be shown."""
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    for count in (3, 5):
+        with kept.paths["cdr_csv"].open("a") as book:
+            book.write("garbage\n" * count)
+        await kept.keeper.round()
+        kept.now += 120
+    status = await kept.keeper.round()
+    assert (status.bad_lines, kept.bad_lines, len(status.bad_samples)) == (8, 8, 5)
+    assert {(one.book, one.line) for one in status.bad_samples} == {("cdr_csv", "garbage")}

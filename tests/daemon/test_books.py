@@ -1,9 +1,11 @@
-"""Spans of the books: found by halving, across rotation, through garbage (B3, B4)."""
+"""Spans of the books, across rotation, through garbage, and in the time zone of the PBX (B3, B4)."""
 
 import gzip
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,9 +16,9 @@ from cti.daemon.books import Books
 T0 = 1_795_000_000
 
 
-def books(**paths: Path) -> Books:
+def books(timezone: str = "UTC", **paths: Path) -> Books:
     given: dict[str, Any] = {"queue_log": None, "cdr_csv": None, "cel_csv": None, **paths}
-    return Books(PbxSettings.model_construct(**given))
+    return Books(PbxSettings.model_construct(**given), where="pbx.main", timezone=timezone)
 
 
 def lines(begin: int, count: int) -> str:
@@ -64,17 +66,22 @@ def test_a_file_not_touched_since_is_not_opened(tmp_path: Path) -> None:
 def test_garbage_is_counted_and_hides_nothing(tmp_path: Path) -> None:
     """Bad lines come back with the book they stand in; a last line that is being written waits."""
     path = tmp_path / "queue_log"
-    path.write_text(lines(0, 3) + "garbage\n\xff\x00\n" + lines(3, 2) + f"{T0 + 9}|1.9|sales|NO")
+    head, rest = lines(0, 3).encode(), lines(3, 2).encode()
+    path.write_bytes(head + b"garbage\n\xff\x00\n" + rest + b"%d|1.9|sales|NO" % (T0 + 9))
     read = books(queue_log=path).read_now(T0, T0 + 100)
     assert read.queue_log is not None
     assert [row.callid for row in read.queue_log] == ["1.0", "1.1", "1.2", "1.3", "1.4"]
     assert read.bad_lines == 2
     assert set(read.bad) == {"queue_log"}
+    assert [line.raw for line in read.bad["queue_log"].samples] == ["garbage", "\ufffd\x00"]
 
 
 def test_a_book_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
-    """A new PBX has no calls; a wrong directory is a mistake that is named."""
-    assert seconds(books(queue_log=tmp_path / "queue_log"), 0, 10) == []
+    """A new PBX has no calls; whether it may be absent is judged elsewhere. A wrong directory is a mistake that is named."""
+    read = books(queue_log=tmp_path / "queue_log").read_now(T0, T0 + 10)
+    assert read.queue_log == ()
+    assert read.absent == {"queue_log"}
+    assert read.places == {"queue_log": f"pbx.main.queue_log: {tmp_path / 'queue_log'}"}
     with pytest.raises(BookUnreadable, match="the directory does not exist"):
         books(queue_log=tmp_path / "no" / "queue_log").read_now(T0, T0 + 1)
 
@@ -91,3 +98,68 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert books().missing == "queue_log and cdr_csv not configured"
     assert not books().any
     assert books(cel_csv=tmp_path / "cel").any
+
+
+# --- what the CDR tells in the zone it is written in --------------------------------------------------------------------
+
+
+def master(zone: str, count: int = 5) -> str:
+    """A Master.csv of calls of a minute, one after the other, in local time."""
+    written = ""
+    for number in range(count):
+        begin = T0 + 100 * number
+        times = ",".join(
+            f'"{datetime.fromtimestamp(at, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"'
+            for at in (begin, begin + 1, begin + 60)
+        )
+        written += f'"","1001","1002","c","""x"" <1001>","PJSIP/1001-{number}","","Hangup","",{times},60,59,"ANSWERED",'
+        written += f'"DOCUMENTATION","{begin}.{number}"\n'
+    return written
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC", "America/New_York"])
+def test_a_master_csv_is_in_the_time_of_its_pbx(tmp_path: Path, zone: str) -> None:
+    """Asterisk writes local time there, or UTC with usegmtime."""
+    path = tmp_path / "Master.csv"
+    path.write_text(master(zone))
+    rows = books(zone, cdr_csv=path).read_now(T0, T0 + 200).cdr
+    assert [(row.start, row.end) for row in rows or ()] == [(T0, T0 + 60), (T0 + 100, T0 + 160)]
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "words"),
+    [
+        ("Asia/Shanghai", "UTC", ("8 h too late when read as UTC", "that of the PBX, which is at UTC+08:00")),
+        (
+            "UTC",
+            "Asia/Shanghai",
+            ("8 h too early when read as Asia/Shanghai", 'timezone to "UTC" (usegmtime'),
+        ),
+        ("Asia/Kolkata", "Asia/Shanghai", ("2.5 h too early", "UTC+05:30")),
+    ],
+)
+def test_a_wrong_time_zone_is_refused(
+    tmp_path: Path, written: str, read: str, words: tuple[str, str]
+) -> None:
+    """Every window would find other calls' rows, or none: the key and the zone are named."""
+    path = tmp_path / "Master.csv"
+    path.write_text(master(written))
+    with pytest.raises(BookUnreadable) as error:
+        books(read, cdr_csv=path).read_now(T0, T0 + 200)
+    for part in ("pbx.main.cdr_csv", str(path), "set pbx.main.timezone to", *words):
+        assert part in str(error.value)
+
+
+# --- what is filled in without CEL --------------------------------------------------------------------------------------
+
+
+def test_without_a_usable_cel_gaps_are_filled_from_the_cdr(tmp_path: Path) -> None:
+    """Not configured, not there, or garbage: what the CDR implies is taken, and said to be."""
+    cdr, cel = tmp_path / "Master.csv", tmp_path / "cel.csv"
+    cdr.write_text(master("UTC"))
+    for found in (books(cdr_csv=cdr), books(cdr_csv=cdr, cel_csv=cel)):
+        assert found.read_now(T0, T0 + 200).rows().source == "cdr"
+    cel.write_text("garbage\n" * 10)
+    assert books(cdr_csv=cdr, cel_csv=cel).read_now(T0, T0 + 200).rows().source == "cdr"
+    cel.write_text(f'"HANGUP","{T0}","1.1","1.1","c","","","","","","","","","",""\n')
+    assert books(cdr_csv=cdr, cel_csv=cel).read_now(T0, T0 + 200).rows().source == "cel"

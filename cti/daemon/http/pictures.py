@@ -29,6 +29,14 @@ class FiguresNow(Now[T], Figures, Generic[T]):
     )
 
 
+class UnreadableLine(Answer):
+    """A line of a book that could not be read; its beginning."""
+
+    book: str = Field(description="its key in the configuration: queue_log, cdr_csv, cel_csv")
+    why: str
+    line: str
+
+
 class Books(Answer):
     """How the records of a PBX stand against its own books; counts are since the daemon started."""
 
@@ -37,7 +45,11 @@ class Books(Answer):
     verified_until: Instant | None = Field(description="what ended before was compared")
     checked: int
     mismatches: dict[str, int] = Field(description="by reason; those that were never found are left out")
-    bad_lines: int = Field(description="lines of the books that could not be read")
+    notes: list[str] = Field(
+        description="what lacks although the records can be verified, such as CEL; with the cure"
+    )
+    bad_lines: int = Field(description="lines of the books that could not be read, each counted once")
+    bad_samples: list[UnreadableLine] = Field(description="some of them")
     gaps: int = Field(description="times the daemon did not listen that are not filled in yet")
     filled: int = Field(description="records and parts written from the books")
 
