@@ -2,52 +2,67 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from config.settings import Settings
-from cti.core.story import Parts, Story, lines_of, picture, quality_in_words, tell
+from cti.core.picture import picture
+from cti.core.story import Books, Line, Parts, Step, Story, quality_in_words
+from cti.core.telling import tell
 from cti.daemon import errors
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.booksources import books_of
-from cti.daemon.options import ConfigOption, JsonOption, console, say, settings_of, write_json
+from cti.daemon.options import ConfigOption, JsonOption, console, settings_of, write_json
 from cti.daemon.show import cell
+
+_AROUND = 2.0  # s before and after a call in which lines about it may stand
+_INDENT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A story, and why it could not be held against the PBX's books; "" when it could."""
+
+    story: Story
+    unverified: str
 
 
 def explain(
     call: Annotated[str, typer.Argument(help="The call's id, or the uniqueid of its first channel.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    lines: Annotated[bool, typer.Option("--lines", help="Show the books' raw lines about it, too.")] = False,
+    lines: Annotated[
+        bool,
+        typer.Option(
+            "--lines", help="Show the books' raw lines below each step, and those that belong to none."
+        ),
+    ] = False,
 ) -> None:
     """Tell the whole story of one call.
 
-    What happened to whom, when, and from which event or book that is known; with a picture.
+    What happened to whom, when, and from which event or line of the PBX's books that is known; with a picture.
     """
     settings = settings_of(config, needed=("database", "books"))
-    told, raw = asyncio.run(_explain(settings, call, lines=lines or as_json))
-    zone = ZoneInfo(settings.duty.timezone)
+    told = asyncio.run(_explain(settings, call))
     if as_json:
-        write_json(_story(told, raw))
+        write_json(_as_dict(told))
         return
-    if told.call.id not in {call, *(f"{name}-{call}" for name in settings.pbx)}:
-        typer.echo(f"{call} became part of {told.call.id}")
-    typer.echo(f"{told.call.id}: {quality_in_words(told.call)}")
-    shown: list[Any] = [_timeline(told, zone), Text("\n".join(picture(told)))]
-    if lines:
-        shown.append(_raw(raw, zone))
-    console().print(Group(*shown))
+    zone, out = ZoneInfo(settings.duty.timezone), console()
+    out.print(Group(*_headline(told, call, settings, zone)))
+    out.print(_with_lines(told.story, zone) if lines else _timeline(told.story, zone))
+    drawn = Text("\n").join(map(cell, picture(told.story, out.width)))
+    out.print(drawn, no_wrap=True, overflow="ignore", crop=False)
 
 
-async def _explain(
-    settings: Settings, call: str, *, lines: bool
-) -> tuple[Story, list[tuple[float, str, str]]]:
+async def _explain(settings: Settings, call: str) -> Told:
     from store import StoreError, open_store  # noqa: PLC0415 - the other commands start faster without it
 
     try:
@@ -70,64 +85,129 @@ async def _explain(
         record.transfers,
         record.recordings,
     )
-    raw = await _lines(settings, parts) if lines else []
-    return tell(parts, ends), raw
+    books, unverified = await _books(settings, parts)
+    return Told(tell(parts, ends, books), unverified)
 
 
-async def _lines(settings: Settings, parts: Parts) -> list[tuple[float, str, str]]:
+async def _books(settings: Settings, parts: Parts) -> tuple[Books | None, str]:
+    """What the books say of the call's time, and why they do not."""
     call = parts.call
     if call.pbx not in settings.pbx:
-        return []
+        return None, f"pbx.{call.pbx} is not configured, so its books are not known"
+    sources = books_of(settings, call.pbx)
+    begin = min([call.started_at, *(leg.started_at for leg in parts.legs)])
+    ends = [leg.ended_at for leg in parts.legs if leg.ended_at is not None]
+    now = dt.datetime.now(dt.UTC).timestamp()
+    end = now if call.ended_at is None else max([call.ended_at, *ends])
     try:
-        books = await books_of(settings, call.pbx).read(
-            call.started_at - 2, (call.ended_at or dt.datetime.now(dt.UTC).timestamp()) + 2
-        )
+        read = await sources.read(begin - _AROUND, end + _AROUND)
     except BookUnreadable as error:
-        say(str(error))
-        return []
-    channels = {leg.uniqueid for leg in parts.legs}
-    cdr = [(row.end, "cdr", row.raw) for row in books.cdr or () if row.uniqueid in channels]
-    return sorted(lines_of(parts, books.rows()) + cdr, key=lambda line: line[0])
+        return None, str(error)
+    return Books(read.queue_log, read.cel, read.cdr), sources.missing
 
 
-def _story(told: Story, raw: Sequence[tuple[float, str, str]]) -> dict[str, Any]:
+# --- for scripts ----------------------------------------------------------------------------------------------------
+
+
+def _as_dict(told: Told) -> dict[str, Any]:
+    story = told.story
+    every = [line for step in story.steps for line in step.lines] + list(story.unexplained)
     return {
-        "call": told.call.id,
-        "quality": told.call.quality.value,
-        "steps": [_step(step.at, step.who, step.what, step.source, step.event) for step in told.steps],
-        "lines": [{"at": _iso(at), "book": book, "line": line} for at, book, line in raw],
+        "call": story.call.id,
+        "quality": story.call.quality.value,
+        "verified": not told.unverified,
+        "unverified": told.unverified,
+        "steps": [_step(step) for step in story.steps],
+        "lines": [_line(line) for line in sorted(every, key=lambda line: line.at)],
+        "unexplained": [_line(line) for line in story.unexplained],
     }
 
 
-def _step(at: float, who: str, what: str, source: str, event: str) -> Mapping[str, str]:
-    return {"at": _iso(at), "who": who, "what": what, "source": source, "event": event}
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "at": _iso(step.at),
+        "kind": step.kind,
+        "who": step.who,
+        "what": step.what,
+        "to": step.to,
+        "source": step.source,
+        "event": step.event,
+        "lines": [_line(line) for line in step.lines],
+    }
+
+
+def _line(line: Line) -> dict[str, str]:
+    return {"at": _iso(line.at), "book": line.book, "line": line.raw}
 
 
 def _iso(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat().replace("+00:00", "Z")
 
 
-def _timeline(told: Story, zone: ZoneInfo) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in (f"time ({zone.key})", "after", "who", "what", "from"):
+# --- for people -----------------------------------------------------------------------------------------------------
+
+
+def _headline(told: Told, asked: str, settings: Settings, zone: ZoneInfo) -> Iterator[Text]:
+    call = told.story.call
+    if call.id not in {asked, *(f"{name}-{asked}" for name in settings.pbx)}:
+        yield cell(f"{asked} became part of {call.id}")
+    begun = dt.datetime.fromtimestamp(call.started_at, zone)
+    yield cell(f"{call.id}: {call.direction.value}, {begun:%Y-%m-%d %H:%M:%S} ({zone.key})")
+    yield cell(quality_in_words(call))
+    if told.unverified:
+        yield cell(f"UNVERIFIED: {told.unverified}", "yellow")
+
+
+def _timeline(story: Story, zone: ZoneInfo) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ("time", "after"):
+        table.add_column(column, no_wrap=True)
+    for column in ("what happened", "known from"):
         table.add_column(column, overflow="fold")
-    for step in told.steps:
-        local = dt.datetime.fromtimestamp(step.at, zone)
-        known = step.event if step.source == "seen" else step.source
-        table.add_row(
-            Text(f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}"),
-            Text(f"{step.at - told.call.started_at:+.1f} s"),
-            cell(step.who),
-            cell(step.what),
-            cell(known, "" if step.source == "seen" else "yellow"),
-        )
+    for step in story.steps:
+        table.add_row(*_row(step, story, zone))
     return table
 
 
-def _raw(raw: Sequence[tuple[float, str, str]], zone: ZoneInfo) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("time", "book", "line"):
-        table.add_column(column, overflow="fold")
-    for at, book, line in raw:
-        table.add_row(Text(f"{dt.datetime.fromtimestamp(at, zone):%H:%M:%S}"), Text(book), cell(line))
-    return table
+def _row(step: Step, story: Story, zone: ZoneInfo) -> tuple[Text, Text, Text, Text]:
+    local, begun = (dt.datetime.fromtimestamp(at, zone) for at in (step.at, story.call.started_at))
+    day = "" if local.date() == begun.date() else f"{local:%Y-%m-%d} "
+    return (
+        Text(f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03}"),
+        Text(f"{step.at - story.call.started_at:+.1f} s".rjust(8)),
+        Text.assemble(cell(f"{step.who} ", "bold"), cell(step.what)) if step.who else cell(step.what),
+        cell(_known_from(step), "" if step.source == "seen" else "yellow"),
+    )
+
+
+def _known_from(step: Step) -> str:
+    if step.source == "seen":
+        return step.event
+    if step.source == "guess":
+        return "a guess: nobody saw when"
+    return f"{step.source} {step.event}".rstrip()
+
+
+def _with_lines(story: Story, zone: ZoneInfo) -> Group:
+    """Each step with the lines of the books that prove it below, as wide as the terminal."""
+    shown: list[RenderableType] = []
+    for step in story.steps:
+        time, after, what, known = _row(step, story, zone)
+        shown.append(Text("  ").join([time, after, what, Text.assemble("[", known, "]")]))
+        shown += _raw(step.lines, zone)
+    if story.unexplained:
+        shown.append(Text("\nLines of the books about it that no step explains:"))
+        shown += _raw(story.unexplained, zone)
+    return Group(*shown)
+
+
+def _raw(lines: Sequence[Line], zone: ZoneInfo) -> Iterator[RenderableType]:
+    if not lines:
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in lines:
+        at = dt.datetime.fromtimestamp(line.at, zone)
+        table.add_row(Text(f"{line.book} {at:%H:%M:%S}"), cell(line.raw))
+    yield Padding(table, (0, 0, 0, _INDENT), style="dim")

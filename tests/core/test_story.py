@@ -15,7 +15,9 @@ from cti.core.facts import (
     Talk,
     Transfer,
 )
-from cti.core.story import Parts, Story, picture, tell
+from cti.core.picture import picture
+from cti.core.story import Parts, Story
+from cti.core.telling import tell
 from tests.core.recorded_calls import all_names
 from tests.scenarios.fixtures import run_of
 from tests.scenarios.judge import hear
@@ -55,7 +57,7 @@ def lines(name: str) -> list[str]:
 def test_a_consultation_is_between_the_two_who_consult() -> None:
     """The colleague is rung by the agent and talks with the agent; with the caller only after the transfer."""
     told = lines("attended_by_the_phone")
-    assert "anna rings ben; ben was available (DialBegin)" in told
+    assert "anna rings ben (was available) (DialBegin)" in told
     assert "anna talks with ben (BridgeEnter)" in told
     talks = [line for line in told if "talks with" in line]
     assert talks == [
@@ -80,13 +82,13 @@ def test_a_consulted_queue_is_joined_by_the_agent() -> None:
     """Whoever consults a queue goes into it; who comes out of it is who was put through by then."""
     told = [line for line in lines("half_finished_to_a_queue") if "queue" in line or "connected" in line]
     assert "anna joins the queue at place 1 (QueueCallerJoin)" in told
-    assert "caller is connected to ben after 2.0 s (AgentConnect)" in told
+    assert "caller is connected to ben after 2.0 s (DialEnd, AgentConnect)" in told
     told = lines("attended_to_a_queue")
     assert [line for line in told if "joins the queue" in line] == [
         "caller joins the queue at place 1 (QueueCallerJoin)",
         "anna joins the queue at place 1 (QueueCallerJoin)",
     ]
-    assert "anna is connected to ben after 0.0 s (AgentConnect)" in told
+    assert "anna is connected to ben after 0.0 s (DialEnd, AgentConnect)" in told
 
 
 def test_a_queue_consulted_by_feature_code_is_joined_by_the_agent() -> None:

@@ -1,4 +1,4 @@
-"""`cti reconcile` and `cti explain`: the real command on a real database and the books of a recorded session (B4)."""
+"""`cti reconcile`: the real command on a real database and the books of a recorded session (B4)."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cti.core.facts import Call, Fact, QueueStay
+from cti.core.facts import Fact, QueueStay
 from store import open_store
 from tests.daemon.test_bookkeeper import SESSION, session
 from tests.daemon.test_cli import CONFIG, cti
@@ -91,45 +91,6 @@ def test_a_time_that_is_none_is_refused(config: Path) -> None:
     """Usage errors end with status 2."""
     assert cti("reconcile", "--from", "soon", "--config", config).returncode == 2
     assert cti("reconcile", "--pbx", "other", "--config", config).returncode == 2
-
-
-def test_the_story_of_a_call(config: Path) -> None:
-    """Who did what, when, by which event; a picture with everybody in it."""
-    done = cti("explain", "1795301434.245", "--config", config)
-    assert done.returncode == 0
-    for words in ("joins the queue at place 1", "stops ringing: no answer", "talks with the caller"):
-        assert words in done.stdout
-    assert "AgentCalled" in done.stdout
-    assert "queue sales" in done.stdout
-    assert "══ talk ══" in done.stdout
-
-
-def test_the_story_for_scripts_has_the_books_lines(config: Path) -> None:
-    """JSON: steps with instants, sources and events, and every raw line about the call."""
-    done = cti("explain", ANSWERED, "--json", "--config", config)
-    story = json.loads(done.stdout)
-    assert story["call"] == ANSWERED
-    assert {step["source"] for step in story["steps"]} == {"seen"}
-    assert [step["at"] for step in story["steps"]] == sorted(step["at"] for step in story["steps"])
-    assert {line["book"] for line in story["lines"]} == {"queue_log", "cel", "cdr"}
-
-
-def test_a_call_from_the_books_says_so(tmp_path: Path) -> None:
-    """A record that nobody saw names the book beside every step."""
-    facts: list[Fact] = [
-        replace(fact, sources=("*:cel",))
-        for fact in session()
-        if isinstance(fact, Call) and fact.id == ANSWERED
-    ]
-    done = cti("explain", ANSWERED, "--json", "--config", made(tmp_path, facts))
-    assert {step["source"] for step in json.loads(done.stdout)["steps"]} == {"cel"}
-
-
-def test_an_unknown_call_is_named(config: Path) -> None:
-    """Status 1, and where ids are found."""
-    done = cti("explain", "1.1", "--config", config)
-    assert done.returncode == 1
-    assert "no call '1.1' is on record; `cti calls` shows their ids" in done.stderr
 
 
 def test_books_that_cannot_be_read_name_the_cure(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
-from cti.core.story import Parts, tell
+from cti.core.story import Parts
+from cti.core.telling import tell
 from cti.daemon.http import models as m
 from cti.daemon.http import params as q
 from cti.daemon.http import pictures as pic
