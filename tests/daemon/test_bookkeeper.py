@@ -9,7 +9,7 @@ import pytest
 
 from config.sections import PbxSettings
 from cti.core.core import Core
-from cti.core.facts import AgentState, Call, Cause, Fact, Link, Quality, State
+from cti.core.facts import AgentState, AwayEpisode, Call, Cause, Fact, Link, Quality, State
 from cti.core.parsing import parse
 from cti.core.reconcile import Report
 from cti.core.rules import Rules
@@ -50,6 +50,7 @@ class Kept:
         self.reports: list[Report] = []
         self.bad_lines = 0
         self.figures: list[Fact] = []
+        self.away: list[AwayEpisode] = []
         self.keeper = self.made()
 
     def made(self, **without: None) -> Bookkeeper:
@@ -63,6 +64,7 @@ class Kept:
             self.store.writer,
             now=lambda: self.now,
             seen=self.figures.extend,
+            away=self.away.extend,
             reconciled=self._reconciled,
         )
 
@@ -214,17 +216,37 @@ async def test_unreadable_lines_are_counted_once(kept: Kept) -> None:
     assert kept.bad_lines == kept.keeper.status.bad_lines == 1
 
 
+async def test_the_live_rule_hears_when_an_absence_began_that_goes_on(kept: Kept) -> None:
+    """C3: whoever paused twice in the dead time, and is found away, left at the first; nothing else is written of it."""
+    write_turns(kept, (10, "PAUSE|break"), (40, "PAUSE|break"))
+    at = BEGAN + 40
+    found = AwayEpisode(f"main-2099-{at:.6f}", "main", "2099", "break", at, at + 780, at + 900)
+    await kept.put(Link("main", up=True, at=BEGAN - 10), AVAILABLE, found)
+    await kept.keeper.restore((BEGAN - 10, BEGAN - 5))
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    assert (await kept.keeper.round()).gaps == 0
+    (told,) = kept.away
+    assert (told.id, told.started_at, told.limit_at) == (found.id, BEGAN + 10, BEGAN + 910)
+    assert (await kept.store.queries.away_episodes(agent="2099")).items == (found,)
+
+
+AVAILABLE = AgentState(
+    "main", "2099", "2099", "PJSIP/1099", ("sales",), State.AVAILABLE, BEGAN - 9, "", Cause.AGENT
+)
+
+
+def write_turns(kept: Kept, *turns: tuple[int, str]) -> None:
+    """Lines of an agent's own in queue_log, so many seconds into the session."""
+    book = kept.paths["queue_log"]
+    lines = [f"{BEGAN + at:.0f}|NONE|sales|2099|{verb}" for at, verb in turns]
+    every = sorted([*book.read_text().splitlines(), *lines], key=lambda line: int(line[:10]))
+    book.write_text("\n".join(every) + "\n")
+
+
 async def test_an_absence_of_a_dead_time_is_filled_in_once(kept: Kept) -> None:
     """C3, B3: who stepped away and came back unseen is on record, from the book; whoever fills again adds nothing."""
-    book = kept.paths["queue_log"]
-    turns = [f"{BEGAN + 10:.0f}|NONE|sales|2099|PAUSE|break", f"{BEGAN + 40:.0f}|NONE|sales|2099|UNPAUSE|"]
-    book.write_text(
-        "\n".join(sorted([*book.read_text().splitlines(), *turns], key=lambda line: int(line[:10]))) + "\n"
-    )
-    state = AgentState(
-        "main", "2099", "2099", "PJSIP/1099", ("sales",), State.AVAILABLE, BEGAN - 9, "", Cause.AGENT
-    )
-    await kept.put(Link("main", up=True, at=BEGAN - 10), state)
+    write_turns(kept, (10, "PAUSE|break"), (40, "UNPAUSE|"))
+    await kept.put(Link("main", up=True, at=BEGAN - 10), AVAILABLE)
     for _ in range(2):
         keeper = kept.made()
         await keeper.restore((BEGAN - 10, BEGAN - 5))
