@@ -27,7 +27,7 @@ BLOCK = 64 * 1024  # bytes
 _CHUNK = 1024 * 1024  # bytes of one reading, and the longest line
 HEAD, _TAIL = 1024, 64  # bytes by which a file is known again
 _SMALL = 16  # blocks; what is smaller is not worth a search
-_NEWEST = 20  # rows
+NEWEST = 100  # rows
 _SAMPLES = 3  # bad lines that are shown of one answer
 
 
@@ -122,7 +122,7 @@ class Index(Generic[Row]):
     def __init__(self, kind: Kind[Row], kept: Kept, head: bytes, *, block: int = BLOCK) -> None:
         """Of the file that begins with `head`; nothing is read yet."""
         self.head = head
-        self.newest: deque[Row] = deque(maxlen=_NEWEST)  # of those that were written last
+        self.newest: deque[Row] = deque(maxlen=NEWEST)  # of those that were written last
         self.new_bad = 0  # met since this was last set to 0, of the span asked for or later
         self._kind, self._kept, self._block_size = kind, kept, block
         self._blocks: list[Block[Row]] = []

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar, cast
 
-from cti.daemon.bookindex import BLOCK, HEAD, LATE, BadLines, Index, Kept, Kind
+from cti.daemon.bookindex import BLOCK, HEAD, LATE, NEWEST, BadLines, Index, Kept, Kind
 from cti.daemon.errors import CtiError
 
 Row = TypeVar("Row")
@@ -85,7 +85,7 @@ class BookReader(Generic[Row]):
     @property
     def newest(self) -> tuple[Row, ...]:
         """Some of the rows that were written last, as far as anything was read."""
-        return tuple(row for index in self._indexes for row in index.newest)[-20:]
+        return tuple(row for index in self._indexes for row in index.newest)[-NEWEST:]
 
     def read_now(self, since: float = -math.inf, until: float = math.inf) -> Batch[Row]:
         """Every row of [since, until] (epochs). Raises BookUnreadable.

@@ -26,6 +26,7 @@ from cti.daemon.shipped import BEHIND, ShippedBooks
 
 Row = TypeVar("Row")
 
+_JUDGED = 20  # rows of the CDR, the newest
 _REMEMBERED = 10_000  # bad rows of tables that are not counted again
 
 
@@ -174,21 +175,25 @@ class Books:
         return BookRows(queue_log, cdr, cel, bad, self.places, frozenset(absent))
 
     def _check_zone(self) -> None:
-        """Refuse a CDR file whose times are hours away from its own channels: no window would find the right rows."""
-        newest = self._cdr.newest if self._cdr is not None else ()
-        error = zone_error((row.uniqueid, row.start) for row in newest)
-        if not error:
-            return
-        offset = datetime.fromtimestamp(newest[-1].start, ZoneInfo(self._timezone)).utcoffset() or timedelta()
+        """Refuse a file whose times are hours away from its own channels: no window would find the right rows."""
+        cdr = self._cdr.newest[-_JUDGED:] if self._cdr is not None else ()
+        cel = self._cel.newest if self._cel is not None else ()
+        begins = {
+            "cdr_csv": [(row.uniqueid, row.start) for row in cdr],
+            "cel_csv": [(row.uniqueid, row.at) for row in cel if row.event == "CHAN_START"],
+        }
+        for name, of in begins.items():
+            error = zone_error(of)
+            if error:
+                raise BookUnreadable(self._in_another_zone(name, of[-1][1], error))
+
+    def _in_another_zone(self, name: str, at: float, error: float) -> str:
+        offset = datetime.fromtimestamp(at, ZoneInfo(self._timezone)).utcoffset() or timedelta()
         really = offset.total_seconds() + error
-        cure = (
-            '"UTC" (usegmtime = yes in cdr.conf)'
-            if not really
-            else f"that of the PBX, which is at {_utc(really)}"
-        )
-        raise BookUnreadable(
-            f"{self.places['cdr_csv']}: its times are {abs(error) / 3600:g} h too {'late' if error > 0 else 'early'} when "
-            f"read as {self._timezone}: they are hours away from the calls themselves; set {self._where}.timezone to {cure}"
+        cure = f"that of the PBX, which is at {_utc(really)}" if really else '"UTC" (as with usegmtime = yes)'
+        return (
+            f"{self.places[name]}: its times are {abs(error) / 3600:g} h too {'late' if error > 0 else 'early'} when read "
+            f"as {self._timezone}: they are hours away from the calls themselves; set {self._where}.timezone to {cure}"
         )
 
     def _new(self, lines: Iterable[BadLine]) -> BadLines:

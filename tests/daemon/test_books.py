@@ -133,7 +133,7 @@ def test_a_master_csv_is_in_the_time_of_its_pbx(tmp_path: Path, zone: str) -> No
         (
             "UTC",
             "Asia/Shanghai",
-            ("8 h too early when read as Asia/Shanghai", 'timezone to "UTC" (usegmtime'),
+            ("8 h too early when read as Asia/Shanghai", 'timezone to "UTC" (as with usegmtime'),
         ),
         ("Asia/Kolkata", "Asia/Shanghai", ("2.5 h too early", "UTC+05:30")),
     ],
@@ -148,6 +148,23 @@ def test_a_wrong_time_zone_is_refused(
         books(read, cdr_csv=path).read_now(T0, T0 + 200)
     for part in ("pbx.main.cdr_csv", str(path), "set pbx.main.timezone to", *words):
         assert part in str(error.value)
+
+
+def test_a_cel_in_another_zone_is_refused_too(tmp_path: Path) -> None:
+    """With a dateformat in cel.conf it has local time; a call of exactly a quarter of an hour says nothing of zones."""
+    path = tmp_path / "cel.csv"
+    begins = [(T0 + 100 * number, f"{T0 + 100 * number}.{number}") for number in range(5)]
+
+    def row(event: str, at: int, uniqueid: str) -> str:
+        local = f"{datetime.fromtimestamp(at, ZoneInfo('Asia/Shanghai')):%Y-%m-%d %H:%M:%S}"
+        return f'"{event}","{local}","{uniqueid}","{uniqueid}","c","","","","","","","","","",""\n'
+
+    path.write_text("".join(row("HANGUP", at + 900, uniqueid) for at, uniqueid in begins))
+    assert len(books("Asia/Shanghai", cel_csv=path).read_now(T0, T0 + 5000).cel or ()) == 5
+    path.write_text("".join(row("CHAN_START", at, uniqueid) for at, uniqueid in begins))
+    assert len(books("Asia/Shanghai", cel_csv=path).read_now(T0, T0 + 5000).cel or ()) == 5
+    with pytest.raises(BookUnreadable, match=r"pbx.main.cel_csv: .* 8 h too late when read as UTC"):
+        books("UTC", cel_csv=path).read_now(T0, T0 + 5000)
 
 
 # --- what is filled in without CEL --------------------------------------------------------------------------------------
