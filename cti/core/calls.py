@@ -119,7 +119,7 @@ class Calls:
         leg = self.add_leg(e, e.at)
         if e.at < self.in_step_at:
             leg.call.quality = _GAPPED
-        if e.state == _RINGING_IN and leg.pair is None:
+        if e.state == _RINGING_IN and leg.pair is None and not e.channel.startswith("Local/"):
             self.show(leg.call)
 
     def add_leg(self, e: ev.ChannelCreated | ev.ChannelSeen, started_at: float) -> LegPart:
@@ -200,6 +200,7 @@ class Calls:
         leg = self.legs.get(e.uniqueid)
         if leg is None:
             return
+        leg.hangup_asked = True
         stay = leg.stay
         if stay is not None and (
             stay.left_at is None or (e.by_device and e.at - stay.left_at < _HANGUP_RACE)
@@ -454,6 +455,7 @@ class Calls:
         leg.passes += 1
         stay = StayPart(leg.call, leg.uniqueid, leg.passes, queue, at)
         stay.position = position
+        stay.caller_gone = leg.hangup_asked
         leg.stay = stay
         leg.call.stays.append(stay)
         self.show(leg.call)

@@ -144,6 +144,7 @@ class LegPart:
         "dial_status",
         "dialed",
         "ended_at",
+        "hangup_asked",
         "hangup_cause",
         "id",
         "linkedid",
@@ -182,6 +183,7 @@ class LegPart:
         self.answered_at: float | None = None
         self.ended_at: float | None = None
         self.dial_status: str | None = None
+        self.hangup_asked = False  # by its device or by the PBX: it does nothing of its own any more
         self.hangup_cause: int | None = None
         self.bridge: str | None = None
         self.pair: str | None = None  # uniqueid of the other half of a Local channel

@@ -123,3 +123,21 @@ def test_a_caller_who_hangs_up_in_the_instant_of_the_key_left_by_it() -> None:
     play(Core(PBX, RULES), told, pbx)
     [stay] = pbx.all(QueueStay)
     assert (stay.outcome, stay.left_at) == (StayOutcome.LEFT_BY_KEY, 105.0)
+
+
+def test_a_caller_who_hangs_up_right_before_the_next_queue_abandons_it() -> None:
+    """B1: the channel still joins it; what the queue before left behind says nothing of this pass."""
+    pbx = Session()
+    told: list[ev.Event] = [
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000002", "700"),
+        ev.CallerJoined(101.0, "sales", CUSTOMER, 1, ""),
+        ev.CallerAbandoned(103.0, "sales", CUSTOMER),
+        ev.CallerLeft(103.0, "sales", CUSTOMER, "TIMEOUT"),
+        ev.HangupRequested(103.5, CUSTOMER, by_device=True),
+        ev.CallerJoined(103.501, "sales", CUSTOMER, 1, "TIMEOUT"),
+        ev.CallerAbandoned(103.51, "sales", CUSTOMER),
+        ev.CallerLeft(103.51, "sales", CUSTOMER, "TIMEOUT"),
+        ev.ChannelHungUp(103.52, CUSTOMER, 0, "TIMEOUT"),
+    ]
+    play(Core(PBX, RULES), told, pbx)
+    assert [stay.outcome for stay in pbx.all(QueueStay)] == [StayOutcome.TIMEOUT, StayOutcome.ABANDONED]
