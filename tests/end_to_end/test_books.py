@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from store import open_store
 from tests.demo.floor import AGENTS
 from tests.end_to_end.conftest import World, lasted
 
@@ -81,6 +82,16 @@ def _list(rows: Any) -> list[Any]:
     return rows
 
 
+async def _was_away(world: World, agent: str) -> None:
+    """C3: an absence that began and ended unseen is on record, and nobody was logged out for it."""
+    async with await open_store(world.rig.database_url) as store:
+        (episode,) = (await store.queries.away_episodes(agent=agent)).items
+    assert (episode.sources, episode.warned_at, episode.logged_out_at) == (("*:queue_log",), None, None)
+    assert episode.ended_at is not None
+    agents = (await world.rig.get("/api/v1/agents"))["items"]
+    assert [row["state"] for row in agents if row["agent"] == agent] == ["available"]
+
+
 async def test_a_call_that_ended_while_the_daemon_was_dead_is_completed(world: World) -> None:
     """B3: the same id; its end, who hung up and app_queue's figure come from the books, and nothing else changes."""
     await world.log_in("2001")
@@ -93,10 +104,15 @@ async def test_a_call_that_ended_while_the_daemon_was_dead_is_completed(world: W
 
     await world.rig.eventually(talking)
     seen = await world.rig.get(f"/api/v1/calls/{before['id']}")
+    await world.log_in("2002")
     await world.rig.kill9()
+    desk = AGENTS["2002"][1]
+    await world.phones.pause(desk, "1")
     await handle.hangup()
     ended = await handle.ended()
+    await world.phones.unpause(desk)
     await _back(world)
+    await _was_away(world, "2002")
     call = await world.whole("13800000034")
     assert call["id"] == before["id"]
     assert (call["quality"], call["disposition"], call["ended_by"]) == ("gapped", "answered", "caller")
