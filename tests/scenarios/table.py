@@ -78,7 +78,8 @@ links are cut and the PBX dies; in some somebody hangs up out of turn. Afterward
 and end agree, and a play that nobody cut short has the record declared above, whatever broke meanwhile. `cti reconcile` must
 find nothing either. Beside the calls eight agents of two queues that nobody calls log in and out, pause and come back
 (tests/soak/clerks.py): each change of state that queue_log has is on record once, in its second, and no other is
-(tests/soak/attendance.py; `agent_missing` counts as missing, `agent_duplicated` as duplicated). `--only NAME…` plays the
+(tests/soak/attendance.py; `agent_missing` counts as missing, `agent_duplicated` as duplicated), and each time away is within
+one away episode, which begins and ends when the book says (`absence_…`). `--only NAME…` plays the
 scenarios whose names begin so, and no others. Differences are explained by the rules above and by these alone (tests/soak/rules.py):
 
 """

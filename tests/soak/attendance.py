@@ -4,11 +4,12 @@ Logged in is a member of at least one queue, away is paused in all of them. Each
 on record, once, within its second; and between two rows of an agent there is neither a hole nor an overlap.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from cti.core.facts import AgentState, Gap, State
+from cti.core.facts import AgentState, AwayEpisode, Gap, State
 from store.queries import StateSpan
 from tests.soak.clerks import Membership, Restart
 from tests.soak.verdict import Difference
@@ -19,6 +20,7 @@ _EARLY, _LATE = (
 )  # s by which AMI may differ from the whole second of the book; events of a busy PBX lag
 _LINK = 20.0  # s after which the daemon has asked a restarted PBX
 _NEAR = 90.0  # s within which a change of the same kind is taken for the same change, at a wrong instant
+_GRACE = 10.0  # s; a return that is shorter does not end an absence
 _BRIEF = 0.05  # s of a row that ends as it begins
 _KNOWN = frozenset({"break", "lunch", "training", "meeting", "after_call", "rule", "other"})
 _VERBS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
@@ -36,16 +38,21 @@ class Change:
     latest: float
     line: str
 
+    def holds_at(self, at: float | None) -> bool:
+        """Whether it may have been then."""
+        return at is not None and self.earliest <= at <= self.latest
+
     def is_of(self, state: AgentState) -> bool:
         return (self.state, self.reason) == (state.state, state.reason)
 
 
 @dataclass
-class _Seat:
-    """One agent's memberships, as the book's lines make them."""
+class Seat:
+    """One agent's memberships, as the book's lines make them, and what state they put the agent in."""
 
     members: dict[str, tuple[bool, str]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    paused_at: set[float] = field(default_factory=set)  # seconds of the book
 
     def take(self, line: str) -> None:
         """A line of an agent's own."""
@@ -58,6 +65,8 @@ class _Seat:
                 self.members.pop(queue, None)
             case "PAUSE" | "UNPAUSE":
                 self.members[queue] = verb == "PAUSE", first if verb == "PAUSE" else ""
+        if verb == "PAUSE":
+            self.paused_at.add(float(epoch))
         self._derive(float(epoch) - _EARLY, float(epoch) + _LATE, line)
 
     def found(self, members: Membership, restart: Restart) -> None:
@@ -81,9 +90,9 @@ class _Seat:
 
 def read(
     queue_log: str, agents: Iterable[str], restarts: Sequence[Restart] = (), since: float = 0.0
-) -> Mapping[str, _Seat]:
+) -> Mapping[str, Seat]:
     """What the book says of each agent from `since` on; nobody was logged in then."""
-    seats = {agent: _Seat() for agent in agents}
+    seats = {agent: Seat() for agent in agents}
     survived = iter(restarts)
     for line in queue_log.splitlines():
         epoch, _, _, member, verb, *_ = line.split("|")
@@ -98,7 +107,7 @@ def read(
 
 
 def compare(
-    seats: Mapping[str, _Seat], rows: Iterable[StateSpan], gaps: Iterable[Gap] = ()
+    seats: Mapping[str, Seat], rows: Iterable[StateSpan], gaps: Iterable[Gap] = ()
 ) -> Iterator[Difference]:
     """In what the records differ from the book."""
     looked = [gap.ended_at for gap in gaps]
@@ -111,7 +120,7 @@ def compare(
 
 
 def _of_agent(
-    agent: str, seat: _Seat, rows: Sequence[StateSpan], looked: Sequence[float]
+    agent: str, seat: Seat, rows: Sequence[StateSpan], looked: Sequence[float]
 ) -> Iterator[Difference]:
     states, repeated = _told_once([row.state for row in rows], looked)
     for state in repeated:
@@ -121,7 +130,7 @@ def _of_agent(
             yield Difference(MISSING, agent, f"{change.state} {change.reason}", lines=(change.line,))
             continue
         states.remove(on_record)
-        if not change.earliest <= on_record.since <= change.latest:
+        if not change.holds_at(on_record.since):
             what = f"{_said(on_record)}, in the book between {change.earliest:.1f} and {change.latest:.1f}"
             yield Difference("agent_since", agent, what, lines=(change.line,))
     for state in states:
@@ -129,6 +138,53 @@ def _of_agent(
     yield from _ends(agent, rows)
     if rows and sorted(rows[-1].state.queues) != sorted(seat.members):
         yield Difference("agent_queues", agent, f"{rows[-1].state.queues}, in the book {tuple(seat.members)}")
+
+
+def compare_absences(seats: Mapping[str, Seat], episodes: Iterable[AwayEpisode]) -> Iterator[Difference]:
+    """In what the away episodes differ from the book: each time away is within one, which begins and ends as the book says.
+
+    Whether a short return ended one is not asked: the book's seconds do not tell it from one a moment longer.
+    """
+    of_agent: dict[str, list[AwayEpisode]] = {agent: [] for agent in seats}
+    for one in sorted(episodes, key=lambda one: one.started_at):
+        if one.agent in of_agent:
+            of_agent[one.agent].append(one)
+    for agent, seat in seats.items():
+        yield from _times_away(agent, seat.changes, of_agent[agent])
+        for one in of_agent[agent]:
+            yield from _episode(agent, seat, one)
+
+
+def _times_away(
+    agent: str, changes: Sequence[Change], episodes: Sequence[AwayEpisode]
+) -> Iterator[Difference]:
+    for change, after in zip(changes, [*changes[1:], None], strict=True):
+        if change.state is not State.AWAY:
+            continue
+        over = after.latest if after is not None else math.inf
+        about = [one for one in episodes if _lasts(one, change.latest, after.earliest if after else math.inf)]
+        soon = any(over - _LATE <= one.started_at <= over + _GRACE for one in episodes)
+        if not about:
+            kind = "absence_joined" if soon else "absence_missing"
+            yield Difference(kind, agent, f"no absence: {change.line}", lines=(change.line,))
+        elif len(about) > 1:
+            yield Difference(
+                "absence_duplicated", agent, f"absences {[one.id for one in about]}", lines=(change.line,)
+            )
+
+
+def _episode(agent: str, seat: Seat, one: AwayEpisode) -> Iterator[Difference]:
+    left = any(change.state is State.AWAY and change.holds_at(one.started_at) for change in seat.changes)
+    back = any(change.state is not State.AWAY and change.holds_at(one.ended_at) for change in seat.changes)
+    if not (left and back):
+        kind = "absence_left" if back and one.started_at in seat.paused_at else "absence_wrong"
+        yield Difference(kind, agent, f"{one.id} from {one.started_at:.3f} until {one.ended_at}")
+
+
+def _lasts(one: AwayEpisode, begin: float, end: float) -> bool:
+    """Whether it lasts for a part of this time; of a time of which the tolerances leave nothing, for a part of those."""
+    first, last = min(begin, end), max(begin, end)
+    return one.started_at <= last and (one.ended_at is None or one.ended_at >= first)
 
 
 def _told_once(

@@ -20,6 +20,9 @@ PHONES = tuple(device.removeprefix("PJSIP/") for device in CLERKS.values())
 QUEUES = ("returns", "spares")
 REASONS = ("lunch", "break", "training", "meeting", "")  # "": none given
 _RESTS = 2.2  # s after which somebody does another thing
+_NOTICES = (
+    20.0  # s until somebody whom a dying PBX forgot does anything about it: the daemon has looked by then
+)
 _UNHURRIED = 0.1, 0.7  # s between two things anybody does
 
 Membership = Mapping[str, tuple[bool, str]]
@@ -134,9 +137,11 @@ class Clerks:
 
     async def _look(self, pbx: AmiClient) -> None:
         """Who is logged in: on a new session, and after a death of the PBX what has survived it."""
-        asked = time.time()
+        asked, before = time.time(), self._members
         self._members = await _asked(pbx)
         if len(self.restarts) < len(self._died):
+            forgotten = [agent for agent in CLERKS if before.get(agent) != self._members.get(agent)]
+            self._rested |= dict.fromkeys(forgotten, time.monotonic() + _NOTICES)
             self.restarts.append(Restart(self._died[-1], asked, dict(self._members)))
 
 

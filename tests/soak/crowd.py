@@ -82,7 +82,9 @@ class RestlessStage(Stage):
         self._for_agent = False
 
     async def _clear(self) -> None:
-        """Leave nobody logged in to the queues of a play that was cut short in the middle of a login."""
+        """Leave nobody away, and nobody logged in to the queues of a play that was cut short in the middle of a login."""
+        with contextlib.suppress(AmiError):
+            await self._nobody_away()
         await super()._clear()
         with contextlib.suppress(AmiError):
             for queue in self.play.queues:
@@ -90,6 +92,14 @@ class RestlessStage(Stage):
                     if row.event == "QueueMember" and row["Membership"] == "dynamic":
                         headers = {"Queue": row["Queue"], "Interface": row["Location"]}
                         await self.house.pbx.action("QueueRemove", headers)
+
+    async def _nobody_away(self) -> None:
+        """Who paused in all queues did so in that of the shift, too."""
+        for device in (f"PJSIP/{ext}" for ext in self._phones if ext in STAFFED):
+            for row in await self.house.pbx.query("QueueStatus", {"Queue": "shift", "Member": device}):
+                if row.event == "QueueMember" and row["Paused"] == "1":
+                    headers = {"Queue": "shift", "Interface": device, "Paused": "false"}
+                    await self.house.pbx.action("QueuePause", headers)
 
     async def agent(self, role: str, *queues: str, **how: Any) -> Desk:
         self._for_agent = True

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from cti.core.facts import (
     Attempt,
+    AwayEpisode,
     Call,
     Fact,
     Gap,
@@ -34,6 +35,7 @@ class Records:
     parts: Mapping[str, Sequence[Part]]  # by call id; each part's `call_id` is that one
     gaps: Sequence[Gap]
     states: Sequence[StateSpan] = ()
+    episodes: Sequence[AwayEpisode] = ()
 
     @classmethod
     async def read(cls, database_url: str) -> "Records":
@@ -45,7 +47,8 @@ class Records:
             kinds: tuple[type[Part], ...] = (Leg, QueueStay, Attempt, Talk, Transfer, Recording)
             parts: list[Part] = [part for kind in kinds for part in await every(kind)]
             found = cls.of(await every(Call), parts, await every(Gap))
-            return replace(found, states=await _states(store.queries))
+            states, episodes = await _states(store.queries), await every(AwayEpisode)
+            return replace(found, states=states, episodes=episodes)
 
     @classmethod
     def of(cls, calls: Sequence[Call], parts: Sequence[Part], gaps: Sequence[Gap] = ()) -> "Records":

@@ -85,6 +85,16 @@ SOAK_RULES: Mapping[str, Rule] = {
         "on) and not in the CDR, and is a call of its own on record, beside the one that nobody came back to.",
         lambda one: one.recall and one.kind in {"count", "call_without_cdr"},
     ),
+    "last_pause": Rule(
+        "Who is found away after a gap left, for all that the PBX tells, when it has the member paused (LastPause): in the "
+        "queue paused first, which may be before they were paused in all of them.",
+        lambda one: one.kind == "absence_left",
+    ),
+    "short_return": Rule(
+        "Who was away within a gap, came back in it, and left again within ten seconds after it: to whoever listened then that "
+        "is the begin of the absence.",
+        lambda one: one.kind == "absence_joined",
+    ),
 }
 """Name to rule; they are tried in this order."""
 

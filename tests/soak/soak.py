@@ -17,7 +17,7 @@ from tests.pbx.provision import Tree
 from tests.rig import Rig, RigError
 from tests.scenarios.run import pbx_config
 from tests.scenarios.scenes import loaded
-from tests.soak.attendance import compare, read
+from tests.soak.attendance import compare, compare_absences, read
 from tests.soak.books import Ledger
 from tests.soak.clerks import CLERKS, PHONES, Clerks
 from tests.soak.clerks import queues as clerks_queues
@@ -120,7 +120,10 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
         assert soak.clerks is not None
         seats = read(lab.pbx.queue_log_path.read_text(), CLERKS, soak.clerks.restarts, since)
         soak.changes = sum(len(seat.changes) for seat in seats.values())
-        of_agents = compare(seats, on_record.states, on_record.gaps)
+        of_agents = [
+            *compare(seats, on_record.states, on_record.gaps),
+            *compare_absences(seats, on_record.episodes),
+        ]
         soak.verdict = judge(
             ledger,
             on_record,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from cti.core.facts import AgentState, Cause, Gap, State
+from cti.core.facts import AgentState, AwayEpisode, Cause, Gap, State
 from store.queries import StateSpan
 from tests.scenarios.scenes import loaded
-from tests.soak.attendance import compare, read
+from tests.soak.attendance import compare, compare_absences, read
 from tests.soak.clerks import QUEUES, Membership, Restart, next_step
 from tests.soak.plan import Wanted, chosen
 
@@ -110,6 +110,38 @@ def test_what_a_restarted_pbx_lost_is_no_error() -> None:
     rows = [*RIGHT[:1], replace(RIGHT[1], until=1016.0), span(State.AVAILABLE, 1016.0, None, "", *QUEUES)]
     assert list(compare(seats, rows)) == []
     assert [one.kind for one in compare(read(log, ["2101"]), rows)] == ["agent_duplicated"]
+
+
+def absent(*spans: tuple[float, float | None]) -> list[str]:
+    episodes = [
+        AwayEpisode(
+            f"main-2101-{began}", "main", "2101", "lunch", began, began + 60, began + 90, ended_at=ended
+        )
+        for began, ended in spans
+    ]
+    return [one.kind for one in compare_absences(read(LOG, ["2101"]), episodes)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "found"),
+    [
+        ([(1011.6, 1020.2)], []),
+        ([], ["absence_missing"]),
+        ([(1011.6, 1015.0), (1015.0, 1020.2)], ["absence_duplicated", "absence_wrong", "absence_wrong"]),
+        ([(1014.0, 1020.2)], ["absence_wrong"]),
+        ([(1011.6, 1017.0)], ["absence_wrong"]),
+        ([(1011.6, None)], ["absence_wrong"]),
+        ([(1011.6, 1020.2), (1024.0, 1027.0)], ["absence_wrong"]),
+        ([(1010.0, 1020.2)], ["absence_left"]),  # paused in one queue a second before the other
+        ([(1025.0, 1033.2)], ["absence_joined", "absence_wrong"]),
+    ],
+    ids=["right", "missing", "in two", "late", "early", "open", "invented", "last pause", "joined"],
+)
+def test_an_absence_is_one_episode_from_its_begin_to_its_end(
+    spans: list[tuple[float, float | None]], found: list[str]
+) -> None:
+    """C3: each time away is within one episode, which begins and ends when the book says."""
+    assert absent(*spans) == found
 
 
 def test_clerks_do_everything_in_any_state() -> None:
