@@ -6,8 +6,9 @@ the latest instant of each, and a span of time is answered from every block that
 
 Parsed rows are kept for the newest blocks only, as far as `Kept` allows; others are parsed again when they are asked for.
 
-A file is begun at a place before which surely nothing is wanted: what stands behind a block whose rows all ended more than
-`LATE` before a span was begun to be written before that span. Small files are read from their beginning.
+A row is written at most `Kind.late` seconds after its instant. So a long file is not read whole: where all rows of a block
+are older than a span by more than that, everything before was written, and happened, before the span; and where all are
+newer by more than that, nothing of the span follows. Small files are read from their beginning.
 """
 
 import math
@@ -21,8 +22,9 @@ from cti.core.books import BadLine
 
 Row = TypeVar("Row")
 
-LATE = 7 * 86_400.0  # s by which a row may be written after its instant
 KEPT = 12 * 1024 * 1024  # bytes of lines whose rows are kept; in memory they take about five times as much
+KEPT_FOR = 7_200.0  # s, before the newest row, of which rows are kept
+LATE = 86_400.0  # s
 BLOCK = 64 * 1024  # bytes
 _CHUNK = 1024 * 1024  # bytes of one reading, and the longest line
 HEAD, _TAIL = 1024, 64  # bytes by which a file is known again
@@ -33,10 +35,11 @@ _SAMPLES = 3  # bad lines that are shown of one answer
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Row]):
-    """How the lines of a book are read, and what time a row belongs to."""
+    """How the lines of a book are read, what time a row belongs to, and how long after it a row may be written (s)."""
 
     parse: Callable[[str], Row | BadLine]
     at: Callable[[Row], float]
+    late: float = LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,11 @@ class Block(Generic[Row]):
 
 
 class Kept:
-    """The blocks whose rows are in memory: the newest, at most `limit` bytes of lines together."""
+    """The blocks whose rows are in memory: those of the last hours, at most `limit` bytes of lines together."""
 
-    def __init__(self, limit: int = KEPT) -> None:
-        """Nothing is kept yet."""
-        self._limit = limit
+    def __init__(self, limit: int = KEPT, seconds: float = KEPT_FOR) -> None:
+        """Nothing is kept yet; `seconds` are counted back from the newest row."""
+        self._limit, self._seconds = limit, seconds
         self._blocks: dict[int, Block[Any]] = {}
 
     @property
@@ -99,10 +102,12 @@ class Kept:
         self._blocks[id(block)] = block
 
     def trim(self, since: float = math.inf, until: float = -math.inf) -> None:
-        """Let go of what is older than the limit allows; not yet of what an answer about this span needs."""
+        """Let go of what is older than the limits allow; not yet of what an answer about this span needs."""
         size = self.size
-        for block in sorted(self._blocks.values(), key=lambda block: block.high):
-            if size <= self._limit:
+        blocks = sorted(self._blocks.values(), key=lambda block: block.high)
+        newest = max((block.high for block in blocks if block.high < math.inf), default=-math.inf)
+        for block in blocks:
+            if size <= self._limit and block.high >= newest - self._seconds:
                 return
             if block.may_have(since, until):
                 continue
@@ -161,7 +166,7 @@ class Index(Generic[Row]):
         Args:
             stream: the file.
             since: begin of the span.
-            until: behind rows that are all more than `LATE` after it nothing is looked for.
+            until: behind rows that are all too long after it nothing is looked for.
             searchable: whether going to and fro in it is cheap.
         """
         if not self.covers(since):
@@ -171,7 +176,9 @@ class Index(Generic[Row]):
             elif begin < self._blocks[0].offset:
                 self._read_front(stream, begin, since, until)
             self._wanted = since if begin else -math.inf
-        while not (self._blocks and self._blocks[-1].low > until + LATE) and self._read_on(stream, since):
+        while not (self._blocks and self._blocks[-1].low > until + self._kind.late) and self._read_on(
+            stream, since
+        ):
             self._kept.trim(since, until)
 
     def _read_front(self, stream: BinaryIO, begin: int, since: float, until: float) -> None:
@@ -276,7 +283,7 @@ class Index(Generic[Row]):
             for line in stream.read(self._block_size).split(b"\n")[:-1]:
                 self._put(probe, line, None)
             self._settle(probe)
-            if probe.rows and probe.high < since - LATE:
+            if probe.rows and probe.high < since - self._kind.late:
                 low = middle + first
             else:
                 high = middle

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar, cast
 
-from cti.daemon.bookindex import BLOCK, HEAD, LATE, NEWEST, BadLines, Index, Kept, Kind
+from cti.daemon.bookindex import BLOCK, HEAD, NEWEST, BadLines, Index, Kept, Kind
 from cti.daemon.errors import CtiError
 
 Row = TypeVar("Row")
@@ -162,7 +162,7 @@ class BookReader(Generic[Row]):
         `written` when lines may still be added to it.
         """
         known = self._known.get(file.inode)
-        reach = until if until + LATE < file.changed else math.inf
+        reach = until if until + self._kind.late < file.changed else math.inf
         with _opened(file) as stream:
             if (
                 known is None

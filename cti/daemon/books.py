@@ -26,6 +26,9 @@ from cti.daemon.shipped import BEHIND, ShippedBooks
 
 Row = TypeVar("Row")
 
+_LONGEST_CHAIN = (
+    7 * 86_400.0
+)  # s a call may last with all it is tied to: its CDR rows are written when all is over
 _JUDGED = 20  # rows of the CDR, the newest
 _REMEMBERED = 10_000  # bad rows of tables that are not counted again
 
@@ -93,7 +96,9 @@ class Books:
         zone: tzinfo = ZoneInfo(timezone)
         kept = Kept()
         self._queue_log = self._reader("queue_log", Kind(parse_queue_line, lambda row: row.at), kept)
-        self._cdr = self._reader("cdr_csv", Kind(partial(parse_cdr_line, timezone=zone), _end), kept)
+        self._cdr = self._reader(
+            "cdr_csv", Kind(partial(parse_cdr_line, timezone=zone), _end, _LONGEST_CHAIN), kept
+        )
         self._cel = self._reader("cel_csv", Kind(partial(parse_cel_line, timezone=zone), _at), kept)
         self._met: dict[bytes, None] = {}  # bad rows of tables
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cti.core.books import BadLine, QueueRow, parse_queue_line
-from cti.daemon.bookindex import LATE, Kept, Kind
+from cti.daemon.bookindex import Kept, Kind
 from cti.daemon.bookreader import Batch, BookReader, BookUnreadable
 
 DAY = 86_400
+LATE = 7 * DAY
 T0 = 1_700_000_000
 
 
@@ -25,7 +26,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.parsed = 0
-        self.kind: Kind[QueueRow] = Kind(self._parse, lambda row: row.at)
+        self.kind: Kind[QueueRow] = Kind(self._parse, lambda row: row.at, LATE)
 
     def _parse(self, line: str) -> QueueRow | BadLine:
         self.parsed += 1
@@ -105,7 +106,7 @@ class Scribe:
 
     def _row(self) -> str:
         self.clock += self.chance.randrange(0, 2_000)
-        late = self.chance.choice((0, 0, 0, 5, 3_600, self.chance.randrange(0, int(LATE))))
+        late = self.chance.choice((0, 0, 0, 5, 3_600, self.chance.randrange(0, LATE)))
         self.number += 1
         self.rows.append(self.clock - late)
         return f"{self.rows[-1]}|1.{self.number}|{'x' * self.chance.randrange(99)}|NONE|ENTERQUEUE||138|1\n"
@@ -187,7 +188,7 @@ def test_a_long_book_is_searched_without_losing_late_rows(
     written, clock = [], T0
     for _ in range(count):
         clock += chance.randrange(0, 60 * DAY // 300)
-        written.append(clock - chance.choice((0, 0, 0, 0, 7_200, int(LATE) - 1)))
+        written.append(clock - chance.choice((0, 0, 0, 0, 7_200, LATE - 1)))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "queue_log"
         path.write_text(lines(written))
