@@ -74,7 +74,12 @@ class _Agent:
         return True
 
     def reason(self) -> str:
-        return next((member.reason for member in self.members.values() if member.paused), "")
+        """That of the latest pause: one who was paused in one queue may be paused in all for another reason."""
+        latest: _Member | None = None
+        for member in self.members.values():
+            if member.paused and (latest is None or member.last_pause > latest.last_pause):
+                latest = member
+        return latest.reason if latest is not None else ""
 
 
 def _derive(agent: _Agent, at: float) -> State:

@@ -566,7 +566,19 @@ def member_seen(row: QueueRow, seats: Seats, *, paused: bool, reason: str) -> ev
     device = seats.device_of(row.member, row.at) or row.member
     what = "added" if row.verb == "ADDMEMBER" else "changed"
     return ev.MemberSeen(
-        row.at, what, row.queue, row.member, device, device, "dynamic", paused, reason, 1, 0.0, 0.0, 0.0
+        row.at,
+        what,
+        row.queue,
+        row.member,
+        device,
+        device,
+        "dynamic",
+        paused,
+        reason,
+        1,
+        0.0,
+        row.at if paused else 0.0,
+        0.0,
     )
 
 

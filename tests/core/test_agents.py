@@ -9,7 +9,7 @@ from cti.core import events as ev
 from cti.core.facts import AgentState, Call, Cause, State
 from cti.core.rules import AwayRule, Rules
 from tests.core import scenarios as s
-from tests.core.dialogue import RULES, Dialogue, seen_member
+from tests.core.dialogue import RULES, START, Dialogue, seen_member
 
 PHONE = "PJSIP/11"
 
@@ -409,3 +409,17 @@ def test_exactly_one_state_at_any_instant() -> None:
         for before, after in itertools.pairwise(states):
             assert (after.previous, after.previous_since) == (before.state, before.since)
             assert (after.state, after.reason) != (before.state, before.reason)
+
+
+def test_the_reason_of_the_latest_pause_counts(pbx: Dialogue) -> None:
+    """B2: one who was paused in one queue for one reason is paused in all for another, queue by queue."""
+    pbx.member("2001", "PJSIP/1001", "q1", "q2")
+    pbx.member(
+        "2001", "PJSIP/1001", "q1", what="changed", paused=True, reason="meeting", last_pause=START + 10
+    )
+    for queue in ("q2", "q1"):
+        pbx.member(
+            "2001", "PJSIP/1001", queue, what="changed", paused=True, reason="lunch", last_pause=START + 16
+        )
+    away = [state.reason for state in pbx.told(AgentState) if state.state is State.AWAY]
+    assert away == ["lunch"]
