@@ -119,6 +119,7 @@ class HealthSeries:
         self._faults = Tally()
         self._checked = Tally()
         self._mismatches = Tally()
+        self._explained = Tally()
         self._bad_lines = Tally()
         for kind in _OURS:
             self._faults.know("", kind)
@@ -154,12 +155,21 @@ class HealthSeries:
         else:
             self._open.pop(fact.id, None)
 
-    def reconciled(self, pbx: str, checked: int, mismatches: Mapping[str, int], bad_lines: int) -> None:
-        """Add the outcome of one comparison with the books; `mismatches` names every reason, zeros included."""
+    def reconciled(
+        self,
+        pbx: str,
+        checked: int,
+        mismatches: Mapping[str, int],
+        explained: Mapping[str, int],
+        bad_lines: int,
+    ) -> None:
+        """Add the outcome of one comparison with the books; every reason and rule is named, zeros included."""
         self._checked.add(pbx, by=checked)
         self._bad_lines.add(pbx, by=bad_lines)
         for reason, count in mismatches.items():
             self._mismatches.add(pbx, reason, by=count)
+        for rule, count in explained.items():
+            self._explained.add(pbx, rule, by=count)
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -174,6 +184,7 @@ class HealthSeries:
         yield f.FAULTS_OPEN.filled(self._open_faults(self._links))
         yield f.RECONCILE_CHECKED.filled(self._checked)
         yield f.RECONCILE_MISMATCH.filled(self._mismatches)
+        yield f.RECONCILE_EXPLAINED.filled(self._explained)
         yield f.BOOK_BAD_LINES.filled(self._bad_lines)
 
     def _open_faults(self, pbxs: Iterable[str]) -> Tally:

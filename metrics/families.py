@@ -310,8 +310,14 @@ RECONCILE_CHECKED = Family(
 RECONCILE_MISMATCH = Family(
     "counter",
     "cti_reconcile_mismatch_total",
-    "Differences between our records and the PBX's own books.",
+    "Differences between our records and the PBX's own books that no written rule explains.",
     ("pbx", "reason"),
+)
+RECONCILE_EXPLAINED = Family(
+    "counter",
+    "cti_reconcile_explained_total",
+    "Differences between our records and the PBX's own books that a written rule explains (docs/scenarios.md).",
+    ("pbx", "rule"),
 )
 BOOK_BAD_LINES = Family(
     "counter",

@@ -109,10 +109,16 @@ class Metrics(Collector):
         }
 
     def reconciled(
-        self, pbx: str, *, checked: int, mismatches: Mapping[str, int], bad_lines: int = 0
+        self,
+        pbx: str,
+        *,
+        checked: int,
+        mismatches: Mapping[str, int],
+        explained: Mapping[str, int],
+        bad_lines: int = 0,
     ) -> None:
-        """Add the outcome of one comparison with the PBX's books (`Report.by_reason()` names every reason)."""
-        self._health.reconciled(pbx, checked, mismatches, bad_lines)
+        """Add the outcome of one comparison with the PBX's books (`Report.by_reason()` and `by_rule()` name all)."""
+        self._health.reconciled(pbx, checked, mismatches, explained, bad_lines)
 
     def state_seconds(self) -> Mapping[tuple[str, str], Mapping[c.State, float]]:
         """State seconds by (PBX, agent) until now; sum them, then `metrics.formulas.occupancy`."""

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from store.engine import Database, make_file, parse_url
+from store.engine import Database, check_file, make_file, parse_url
 from store.errors import StoreAway, StoreError
 from store.migrations import upgrade
 from store.people import People
@@ -62,18 +62,22 @@ class Store:
         await self.close()
 
 
-async def open_store(url: str, *, on_trouble: Trouble | None = None) -> Store:
-    """Open a database, made and migrated as needed.
+async def open_store(url: str, *, on_trouble: Trouble | None = None, make: bool = True) -> Store:
+    """Open a database, migrated as needed, and made unless `make` is False.
 
     Args:
         url: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
         on_trouble: see `store.writer.Writer`.
+        make: False: a database file that is not there is an error.
 
     Raises:
         StoreError: it cannot be opened or migrated; the text says what to do.
     """
     parsed = parse_url(url)
-    make_file(parsed)
+    if make:
+        make_file(parsed)
+    else:
+        check_file(parsed)
     await upgrade(parsed)
     store = Store(Database(parsed), on_trouble=on_trouble)
     store.let_write()

@@ -119,6 +119,12 @@ def _postgresql(write: bool, hasty: bool) -> dict[str, Any]:
     }
 
 
+def check_file(url: URL) -> None:
+    """Raises StoreError when the URL names an SQLite file that is not there."""
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise StoreError(f"database.url: {url.database} does not exist; name the daemon's own database")
+
+
 def make_file(url: URL) -> None:
     """Create an SQLite file readable by its owner only (0600; its WAL files inherit that) in a directory of 0700.
 

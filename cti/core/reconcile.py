@@ -5,7 +5,8 @@ What is compared
   queue it is: existence, outcome, agent, and `book_wait` and `book_talk` within the tolerance (the book has whole
   seconds). Of an answered pass our own `wait` and bridged talk are defined differently; of one that nobody answered
   `wait` is what app_queue counted, and is compared.
-* Every ringing of a member that queue_log notes as not answered, or as given up: it must be on record.
+* Every ringing of a member that queue_log notes as not answered, or as given up: it must be on record (of a call that is
+  known from the CDR, which has no row of it, it need not).
 * Every group of CDR rows (same linkedid, or uniqueid where there is none): one of its channels must be a leg of a call of ours.
 * Every call of ours: one of its legs must have a CDR row, and an answered call an answered row.
 
@@ -21,13 +22,12 @@ What is left out, and why
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from cti.core.books import CdrRow, QueueRow
 from cti.core.facts import Attempt, AttemptOutcome, Call, Disposition, Leg, QueueStay, StayOutcome
 from cti.core.mismatch import Mismatch, MismatchReason, Report, Tally, Window
 from cti.core.passes import QueuePass, passes
-
-__all__ = ["Mismatch", "MismatchReason", "Report", "reconcile", "window_of"]
 
 _WITHOUT_LINE = {StayOutcome.JOIN_EMPTY, StayOutcome.FULL}
 _AGREE = {(StayOutcome.TRANSFERRED_OUT, StayOutcome.ABANDONED)}
@@ -76,7 +76,9 @@ def reconcile(
     if book_rows is not None:
         compared = _compare_passes(stays, passes(book_rows), tolerance, window, tally)
         if attempts is not None:
-            _compare_ringings(compared, attempts, tally)
+            parts: Iterable[Call | Leg | QueueStay | Attempt] = chain(calls, legs, stays, attempts)
+            told = {_call_of(part) for part in parts if any(one.endswith(":cdr") for one in part.sources)}
+            _compare_ringings([pair for pair in compared if pair[0].call_id not in told], attempts, tally)
     if cdr_rows is not None:
         _compare_calls(calls, legs, cdr_rows, window, tally)
     return Report(tally.checked, tuple(tally.found), tally.left_out)
@@ -199,6 +201,10 @@ def _answered(stay: QueueStay, entry: QueuePass, tolerance: float, *, talk_known
     talk_known = talk_known or stay.book_talk is not None
     if talk_known and _apart(stay.book_talk, entry.book_talk, tolerance):
         yield _differ(stay, entry, MismatchReason.BOOK_TALK, stay.book_talk, entry.book_talk)
+
+
+def _call_of(part: Call | Leg | QueueStay | Attempt) -> str:
+    return part.id if isinstance(part, Call) else part.call_id
 
 
 def _compare_ringings(

@@ -21,9 +21,10 @@ from config.settings import Settings
 from cti.core.commands import Command
 from cti.core.core import Core
 from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
+from cti.core.explained import RULES
 from cti.core.facts import Delivery, Fact, Fault, FaultKind
 from cti.core.faults import told
-from cti.core.reconcile import Report
+from cti.core.mismatch import Report
 from cti.core.rules import AwayRule, Rules
 from cti.daemon import logs, token
 from cti.daemon.act import Actor
@@ -286,7 +287,11 @@ class Service:
 
         def take(report: Report, bad_lines: int) -> None:
             self.metrics.reconciled(
-                pbx, checked=report.checked, mismatches=report.by_reason(), bad_lines=bad_lines
+                pbx,
+                checked=report.checked,
+                mismatches=report.by_reason(),
+                explained=report.by_rule(RULES),
+                bad_lines=bad_lines,
             )
 
         return take

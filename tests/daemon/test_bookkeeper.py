@@ -10,8 +10,8 @@ import pytest
 from config.sections import PbxSettings
 from cti.core.core import Core
 from cti.core.facts import AgentState, AwayEpisode, Call, Cause, Fact, Link, Quality, State
+from cti.core.mismatch import Report
 from cti.core.parsing import parse
-from cti.core.reconcile import Report
 from cti.core.rules import Rules
 from cti.daemon.bookkeeper import Bookkeeper
 from cti.daemon.books import Books

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cti.core.facts import Fact, QueueStay
+from cti.core.facts import Call, Fact, QueueStay, Talk
 from store import open_store
 from tests.daemon.test_bookkeeper import SESSION, session
 from tests.daemon.test_cli import CONFIG, cti
@@ -23,9 +23,10 @@ def made(directory: Path, facts: list[Fact], *, books: bool = True) -> Path:
     given = "".join(f'{key} = "{SESSION / name}"\n' for key, name in (
         ("queue_log", "queue_log"), ("cdr_csv", "cdr.csv"), ("cel_csv", "cel.csv")
     ))  # fmt: skip
+    given = f'trunks = ["PJSIP/trunk-a", "PJSIP/trunk-b"]\n{given if books else ""}'
     text = CONFIG.format(port=1, extra="")
     path = directory / "cti.toml"
-    path.write_text(text.replace('host = "127.0.0.1"\n', f'host = "127.0.0.1"\n{given if books else ""}'))
+    path.write_text(text.replace('host = "127.0.0.1"\n', f'host = "127.0.0.1"\n{given}'))
     asyncio.run(_put(directory, facts))
     return path
 
@@ -78,6 +79,63 @@ def test_records_that_differ_are_grouped_with_both_sides(tmp_path: Path) -> None
     assert shown.returncode == 1
     assert "not_in_records (1)" in shown.stdout
     assert "BLINDTRANSFER" in shown.stdout
+
+
+def test_every_field_is_compared_and_shown_with_its_lines(tmp_path: Path) -> None:
+    """B4: a lost talk and a call that never ended are found, with our record and the raw lines."""
+    wrong: list[Fact] = []
+    for fact in session():
+        if isinstance(fact, Call) and fact.id == ANSWERED:
+            wrong.append(replace(fact, ended_at=None, disposition=None))
+        elif not (isinstance(fact, Talk) and fact.call_id == "main-1795301434.245"):
+            wrong.append(fact)
+    done = cti("reconcile", "--from", FROM, "--to", TO, "--json", "--config", made(tmp_path, wrong))
+    assert done.returncode == 1
+    [pbx] = json.loads(done.stdout)["pbxs"]
+    assert {one["reason"] for one in pbx["mismatches"]} == {"open", "talk"}
+    talk = next(one for one in pbx["mismatches"] if one["reason"] == "talk")
+    assert any("BRIDGE_ENTER" in line for line in talk["lines"])
+    assert any("main-1795301434.245" in line for line in talk["record"])
+
+
+def test_unreadable_lines_are_shown(tmp_path: Path) -> None:
+    """How many there are in which book, and some of them, also for scripts."""
+    path = made(tmp_path, session())
+    garbled = tmp_path / "queue_log"
+    lines = (SESSION / "queue_log").read_text().splitlines()
+    garbled.write_text("\n".join([*lines[:20], "garb\x1b[31mage", "1795301420|more", *lines[20:], ""]))
+    path.write_text(path.read_text().replace(str(SESSION / "queue_log"), str(garbled)))
+    done = cti("reconcile", "--from", FROM, "--to", TO, "--json", "--config", path)
+    answer = json.loads(done.stdout)
+    assert answer["bad_lines"] == 2
+    [bad] = [pbx["bad_lines"]["queue_log"] for pbx in answer["pbxs"]]
+    assert bad["count"] == 2
+    assert {sample["line"] for sample in bad["samples"]} == {"garb\x1b[31mage", "1795301420|more"}
+    shown = cti("reconcile", "--from", FROM, "--to", TO, "--config", path)
+    assert "2 lines of queue_log cannot be read" in shown.stdout
+    assert "1795301420|more" in shown.stdout
+    assert "\x1b[31m" not in shown.stdout
+
+
+def test_a_window_that_holds_nothing_is_refused(config: Path) -> None:
+    """The wrong way round, or still to come: a usage error that says so, not "0 compared"."""
+    turned = cti("reconcile", "--from", TO, "--to", FROM, "--config", config)
+    assert turned.returncode == 2
+    assert "is not after --from" in turned.stderr
+    ahead = cti("reconcile", "--from", "2199-01-01", "--to", "2199-02-01", "--config", config)
+    assert ahead.returncode == 2
+    assert "is still to come" in ahead.stderr
+
+
+def test_a_database_that_is_not_there_is_an_error_and_is_not_made(tmp_path: Path) -> None:
+    """A mistyped URL does not report every call missing."""
+    path = made(tmp_path, session())
+    for left in (tmp_path / "var").glob("cti.sqlite3*"):
+        left.unlink()
+    done = cti("reconcile", "--from", FROM, "--to", TO, "--config", path)
+    assert done.returncode == 1
+    assert "cti.sqlite3 does not exist" in done.stderr
+    assert not list((tmp_path / "var").glob("cti.sqlite3*"))
 
 
 def test_a_pbx_without_books_is_unverified(tmp_path: Path) -> None:

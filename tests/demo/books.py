@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
-from cti.core.reconcile import Report, reconcile
+from cti.core.mismatch import Report
+from cti.core.reconcile import reconcile
 from cti.daemon.bookindex import Kind
 from cti.daemon.bookreader import BookReader
 from store import Store

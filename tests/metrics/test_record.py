@@ -412,10 +412,18 @@ def test_a_fault_of_the_daemon_belongs_to_no_pbx(desk: Desk) -> None:
 def test_the_comparison_with_the_books(desk: Desk) -> None:
     """How many records were checked and how many differ, by reason, adds up over the comparisons (B4)."""
     for _ in range(2):
-        desk.metrics.reconciled("main", checked=10, mismatches={"agent": 1, "outcome": 0}, bad_lines=3)
+        desk.metrics.reconciled(
+            "main",
+            checked=10,
+            mismatches={"agent": 1, "outcome": 0},
+            explained={"cut_off": 4, "recall_dropped": 0},
+            bad_lines=3,
+        )
     assert desk.value("cti_reconcile_checked_total", pbx="main") == 20
     assert desk.value("cti_reconcile_mismatch_total", pbx="main", reason="agent") == 2
     assert desk.value("cti_reconcile_mismatch_total", pbx="main", reason="outcome") == 0
+    assert desk.value("cti_reconcile_explained_total", pbx="main", rule="cut_off") == 8
+    assert desk.value("cti_reconcile_explained_total", pbx="main", rule="recall_dropped") == 0
     assert desk.value("cti_book_bad_lines_total", pbx="main") == 6
 
 
