@@ -17,6 +17,7 @@ from cti.core.retell import deaths
 from cti.core.retold import Whole
 
 _AT_ONCE = 0.1  # s
+_DROPPED = 2.0  # s a busy Asterisk may take to drop a recall that it does not want
 _SAME_SECOND = 2.0  # s between an instant of CEL and a line of queue_log, on a busy machine
 _ROUNDED = 1.0  # s: the difference of two rounded instants
 _ENDS = frozenset({"COMPLETEAGENT", "COMPLETECALLER", "BLINDTRANSFER", "ATTENDEDTRANSFER"})
@@ -97,8 +98,10 @@ class Evidence:
                 continue
             who = (str(row.extra.get("channel2_uniqueid", "")), one.queue, one.agent or "")
             for line in self._strays.get(who, ()):
-                if list(line.data[:2]) == ["APP", app] and abs(line.at - row.at) <= _SAME_SECOND:
-                    return figure(line.data, -2)
+                completed = line.verb.startswith("COMPLETE")  # whichever app_queue noticed first
+                handed_on = completed or list(line.data[:2]) == ["APP", app]
+                if handed_on and abs(line.at - row.at) <= _SAME_SECOND:
+                    return figure(line.data, 1 if completed else -2)
         return None
 
     def moves_of(self, device: str, at: float) -> bool:
@@ -191,7 +194,7 @@ def _recall_dropped(one: Mismatch, said: Evidence) -> bool:
     if end is None or (end.app, end.linkedid) != ("AppDial2", one.uniqueid):
         return False
     silent = not end.extra.get("hangupcause") and not end.extra.get("hangupsource")
-    at_once = end.at - rows[0].at <= _AT_ONCE
+    at_once = end.at - rows[0].at <= _DROPPED
     return silent and at_once and said.moves_of(device_of(end.channel), end.at)
 
 
@@ -235,7 +238,7 @@ RULES: Mapping[str, Rule] = {
     "recall_dropped": Rule(
         "Of a half-finished transfer that nobody takes, Asterisk gives up the target's phone (atxfernoanswertimeout) and rings "
         "the one who handed the caller on. If the target's channel leaves the bridge before Asterisk has let go of it, that "
-        "counts as the failure of the recall: the recall is hung up within milliseconds, before it rang, and the caller with "
+        "counts as the failure of the recall: the recall is hung up at once, before it rang, and the caller with "
         "it. It is a channel of its own, in CEL (AppDial2, cause 0, gone together with the channel that handed the caller "
         "on) and not in the CDR, and is a call of its own on record, beside the one that nobody came back to.",
         _recall_dropped,

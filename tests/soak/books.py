@@ -25,6 +25,7 @@ _CDR = (
 )  # fmt: skip
 _ALONE = frozenset({"ConfBridge", "AgentLogin"})  # whoever runs these shares a bridge and no call
 _AT_ONCE = 0.1  # s
+_DROPPED = 2.0  # s a busy Asterisk may take to drop a recall that it does not want
 _SAME_SECOND = 2.0  # s between an instant of CEL and a line in a book of whole seconds, on a busy machine
 _SAID = (
     "channel2_uniqueid",
@@ -294,7 +295,7 @@ def _dropped_recall(told: Told, ends: Mapping[str, Row], movers: Iterable[Row]) 
     if end is None or others or told.cdr or (end["app"], end["linkedid"]) != ("AppDial2", own):
         return ""
     said, at = _extra(end), float(end["at"])
-    if said.get("hangupcause") or said.get("hangupsource") or at - told.began > _AT_ONCE:
+    if said.get("hangupcause") or said.get("hangupsource") or at - told.began > _DROPPED:
         return ""
     device = _device(end["channel"])
     for row in movers:
@@ -367,7 +368,8 @@ def _note_masquerades(passes: Sequence[Pass], strays: Iterable[list[str]], cel: 
     second channel's uniqueid. What waits in a queue there goes on, and the book has no end of it under that uniqueid.
     """
     ends = {
-        (callid, queue, member): (float(epoch), data) for epoch, callid, queue, member, _, *data in strays
+        (callid, queue, member): (float(epoch), verb, data)
+        for epoch, callid, queue, member, verb, *data in strays
     }
     moves = [(row, _extra(row)) for row in cel if row["event"] == "ATTENDEDTRANSFER"]
     by_member = {row["uniqueid"]: (float(row["at"]), extra) for row, extra in moves if extra.get("app")}
@@ -382,6 +384,8 @@ def _note_masquerades(passes: Sequence[Pass], strays: Iterable[list[str]], cel: 
         if not one.outcome:
             one.goes_on_as = waits.get(one.uniqueid, "")
         moved_at, extra = by_member.get(one.member_channel, (0.0, {}))
-        at, data = ends.get((extra.get("channel2_uniqueid", ""), one.queue, one.agent or ""), (0.0, []))
-        if data[:2] == ["APP", extra.get("app")] and abs(at - moved_at) <= _SAME_SECOND:
-            one.talk_elsewhere = float(data[-2])
+        under = (extra.get("channel2_uniqueid", ""), one.queue, one.agent or "")
+        at, verb, data = ends.get(under, (0.0, "", []))
+        handed_on = verb.startswith("COMPLETE") or data[:2] == ["APP", extra.get("app")]
+        if handed_on and abs(at - moved_at) <= _SAME_SECOND:
+            one.talk_elsewhere = float(data[_COMPLETES[verb]])

@@ -80,7 +80,7 @@ SOAK_RULES: Mapping[str, Rule] = {
     "recall_dropped": Rule(
         "Of a half-finished transfer that nobody takes, Asterisk gives up the target's phone (atxfernoanswertimeout) and rings "
         "the one who handed the caller on. If the target's channel leaves the bridge before Asterisk has let go of it, that "
-        "counts as the failure of the recall: the recall is hung up within milliseconds, before it rang, and the caller with "
+        "counts as the failure of the recall: the recall is hung up at once, before it rang, and the caller with "
         "it. It is a channel of its own, in CEL (AppDial2, cause 0, gone together with the channel that handed the caller "
         "on) and not in the CDR, and is a call of its own on record, beside the one that nobody came back to.",
         lambda one: one.recall and one.kind in {"count", "call_without_cdr"},

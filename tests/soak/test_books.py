@@ -162,6 +162,10 @@ def test_a_talk_whose_end_stands_under_another_uniqueid(name: str) -> None:
     misplaced = queue_log.replace(end, end.replace(caller, consultation))
     assert talks(name, queue_log, heard(name)) == []
     assert talks(name, misplaced, heard(name)) == [rule]
+    line = next(line for line in misplaced.splitlines() if "ATTENDEDTRANSFER" in line)
+    *_, talk, _position = line.split("|")
+    noticed = misplaced.replace(line, f"{line.split('ATTENDEDTRANSFER')[0]}COMPLETECALLER|0|{talk}|1")
+    assert talks(name, noticed, heard(name)) == [rule], "app_queue noticed the end before the transfer"
     wrong = changed(heard(name), QueueStay, book_talk=7.0)
     assert "" in talks(name, queue_log, wrong), "the line is in its place"
     assert "" in talks(name, misplaced, wrong), "another talk than the line's"
