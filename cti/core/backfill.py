@@ -47,6 +47,7 @@ from cti.core.rules import Rules
 
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 _LOOKED = 1e-4  # s; the store has microseconds
+_INSTANT = 1e-6  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +189,9 @@ class _Planner:
         on_record: dict[str, list[AgentState]] = {}
         for state in sorted(self._known.agent_states, key=_since):
             on_record.setdefault(state.agent, []).append(state)
-        for fact in sorted((fact for fact in self._told if isinstance(fact, AgentState)), key=_since):
-            mine = on_record.setdefault(fact.agent, [])
+        for told in sorted((fact for fact in self._told if isinstance(fact, AgentState)), key=_since):
+            mine = on_record.setdefault(told.agent, [])
+            fact = _within_its_second(told, mine)
             place = bisect_right(mine, fact.since, key=_since)
             if not self._in_gap(fact.since) or (place and _alike(mine[place - 1], fact)):
                 continue
@@ -215,6 +217,16 @@ class _Planner:
 
 def _since(state: AgentState) -> float:
     return state.since
+
+
+def _within_its_second(told: AgentState, on_record: Sequence[AgentState]) -> AgentState:
+    """queue_log has the begin of a second: whoever was seen within it in the state before came into this one after that."""
+    before = [
+        one.since
+        for one in on_record
+        if told.since < one.since < told.since + 1 and one.state is told.previous and not _alike(one, told)
+    ]
+    return replace(told, since=max(before) + _INSTANT) if before else told
 
 
 def _alike(one: AgentState, two: AgentState) -> bool:

@@ -60,3 +60,14 @@ def test_gone_and_back_within_a_gap_is_added_whole() -> None:
     rows = book(IN, "1150|MANAGER|q1|11|REMOVEMEMBER|", "1160|MANAGER|q1|11|ADDMEMBER|")
     here = state(State.AVAILABLE, 1100.2)
     assert added(rows, here) == [(State.LOGGED_OUT, 1150.0), (State.AVAILABLE, 1160.0)]
+
+
+def test_a_change_comes_after_what_was_seen_in_its_second() -> None:
+    """B3: still away when the PBX was asked, back in the same second of the book: back after that, not before."""
+    away = state(State.AWAY, 1110.3, Cause.PBX, "lunch")
+    found = state(State.AWAY, 1150.4, Cause.LINK_LOST, "lunch")
+    [(back, since)] = added(
+        book(IN, AWAY, "1150|NONE|q1|11|UNPAUSE|"), state(State.AVAILABLE, 1100.2), away, found
+    )
+    assert back is State.AVAILABLE
+    assert 1150.4 < since < 1150.5
