@@ -26,7 +26,7 @@ KEPT = 12 * 1024 * 1024  # bytes of lines whose rows are kept; in memory they ta
 KEPT_FOR = 7_200.0  # s, before the newest row, of which rows are kept
 LATE = 86_400.0  # s
 BLOCK = 64 * 1024  # bytes
-_CHUNK = 1024 * 1024  # bytes of one reading, and the longest line
+_CHUNK = 16  # blocks of one reading, and the longest line
 HEAD, _TAIL = 1024, 64  # bytes by which a file is known again
 _SMALL = 16  # blocks; what is smaller is not worth a search
 NEWEST = 100  # rows
@@ -130,6 +130,7 @@ class Index(Generic[Row]):
         self.newest: deque[Row] = deque(maxlen=NEWEST)  # of those that were written last
         self.new_bad = 0  # met since this was last set to 0, of the span asked for or later
         self._kind, self._kept, self._block_size = kind, kept, block
+        self._chunk = _CHUNK * block
         self._blocks: list[Block[Row]] = []
         self._end = 0
         self._tail = b""
@@ -186,19 +187,19 @@ class Index(Generic[Row]):
         front = Index(self._kind, self._kept, self.head, block=self._block_size)
         front._end = begin
         while front._end < self._blocks[0].offset:
-            length = min(_CHUNK, self._blocks[0].offset - front._end)
+            length = min(self._chunk, self._blocks[0].offset - front._end)
             if not front._read_on(stream, since, length):
                 break
             self._kept.trim(since, until)
         self.new_bad += front.new_bad
         self._blocks[:0] = front._blocks
 
-    def _read_on(self, stream: BinaryIO, since: float, length: int = _CHUNK) -> bool:
+    def _read_on(self, stream: BinaryIO, since: float, length: int | None = None) -> bool:
         """Take the next whole lines; returns whether there were any."""
         stream.seek(self._end)
-        data = stream.read(length)
+        data = stream.read(length or self._chunk)
         used = data.rfind(b"\n") + 1
-        if not used and len(data) < _CHUNK:
+        if not used and len(data) < self._chunk:
             return False
         if self._endless or not used:
             used = self._through_endless_line(data)
@@ -278,7 +279,7 @@ class Index(Generic[Row]):
         while high - low > _SMALL * self._block_size:
             middle = (low + high) // 2
             stream.seek(middle)
-            first = len(stream.readline(_CHUNK))
+            first = len(stream.readline(self._chunk))
             probe: Block[Row] = Block(middle, middle, None)
             for line in stream.read(self._block_size).split(b"\n")[:-1]:
                 self._put(probe, line, None)
