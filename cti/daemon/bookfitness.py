@@ -6,6 +6,7 @@ quiet PBX, and alarms nobody. Then one that does not exist, or of which no line 
 are lines, leaves the records unverified; for want of CEL, which only says more, there is a note.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,17 +33,19 @@ def fitness(books: BookRows, known: Known, since: float, until: float) -> Fitnes
     """Judge the books by what is on record of [since, until] (epochs); both must have been read for all of it."""
     ended = any(call.ended_at is not None and since <= call.ended_at <= until for call in known.calls)
     left = any(stay.left_at is not None and since <= stay.left_at <= until for stay in known.stays)
-    wrong = dict(_wrong(books))
+    wrong = dict(_wrong(books, since))
     needed = [name for name, had in (("queue_log", left), ("cdr_csv", ended)) if had and name in wrong]
     notes = []
     if ended and "cel_csv" in wrong:
-        notes.append(f"{wrong['cel_csv']}; what is filled in comes from the CDR and queue_log alone and says less")
+        notes.append(
+            f"{wrong['cel_csv']}; what is filled in comes from the CDR and queue_log alone and says less"
+        )
     return Fitness("; ".join(wrong[name] for name in needed), tuple(notes), ended)
 
 
-def fillable(books: BookRows) -> bool:
-    """Whether a gap can be filled from these, as far as they tell themselves: its calls are nowhere else."""
-    wrong = {name for name, _ in _wrong(books)}
+def fillable(books: BookRows, since: float) -> bool:
+    """Whether gaps since then can be filled from these, as far as they tell themselves: their calls are nowhere else."""
+    wrong = {name for name, _ in _wrong(books, since)}
     calls = {name for name in ("cdr_csv", "cel_csv") if name in books.places}
     if calls and calls <= wrong:
         return False
@@ -52,16 +55,18 @@ def fillable(books: BookRows) -> bool:
     return not (queued and "queue_log" in wrong)
 
 
-def _wrong(books: BookRows) -> Iterator[tuple[str, str]]:
-    """Books of which nothing can be read, and why."""
-    for name, rows in (("queue_log", books.queue_log), ("cdr_csv", books.cdr), ("cel_csv", books.cel)):
-        place = books.places.get(name, name)
-        lines = books.bad.get(name)
+def _wrong(books: BookRows, since: float) -> Iterator[tuple[str, str]]:
+    """Books that are not there, or whose last row is older and has only garbage behind it; and why."""
+    lasts = {
+        "queue_log": max((row.at for row in books.queue_log or ()), default=-math.inf),
+        "cdr_csv": max((row.end for row in books.cdr or ()), default=-math.inf),
+        "cel_csv": max((row.at for row in books.cel or ()), default=-math.inf),
+    }
+    for name, last in lasts.items():
+        place, bad = books.places.get(name, name), books.bad.get(name)
         if name in books.absent:
             yield name, f"{place} does not exist although there were calls; {_CURE}"
-        elif not rows and lines is not None and lines.count:
-            sample = lines.samples[0]
-            yield name, (
-                f"{place}: none of its {lines.count} lines of that time can be read ({sample.why}: "
-                f"{sample.raw[:_SHOWN]!r}); {_CURE}"
-            )
+        elif bad is not None and bad.count and bad.after >= last and last < since:
+            sample = bad.samples[-1]
+            why = f"{bad.count} bad lines; {sample.why}: {sample.raw[:_SHOWN]!r}"
+            yield name, f"{place}: nothing of that time can be read in it ({why}); {_CURE}"

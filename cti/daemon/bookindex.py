@@ -44,16 +44,21 @@ class Kind(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class BadLines:
-    """Lines of a span that could not be read: how many, how many of them never met before, and some of them."""
+    """Lines of a span that could not be read: how many, how many of them never met before, and some of them.
+
+    `after` is the instant of the row that the last of them stands behind; infinite when no row tells.
+    """
 
     count: int = 0
     new: int = 0
     samples: tuple[BadLine, ...] = ()
+    after: float = -math.inf
 
     def __add__(self, other: "BadLines") -> "BadLines":
         """Both."""
         samples = (self.samples + other.samples)[-_SAMPLES:]
-        return BadLines(self.count + other.count, self.new + other.new, samples)
+        after = max(self.after, other.after)
+        return BadLines(self.count + other.count, self.new + other.new, samples, after)
 
 
 @dataclass(slots=True)
@@ -305,7 +310,9 @@ class Index(Generic[Row]):
                 rows += [row for row in block.rows if since <= self._kind.at(row) <= until]
                 for run in block.bad:
                     if run.near is None or since <= run.near <= until:
-                        bad += BadLines(run.count, 0, tuple(run.samples))
+                        bad += BadLines(
+                            run.count, 0, tuple(run.samples), math.inf if run.near is None else run.near
+                        )
         self._kept.trim()
         return rows, bad
 

@@ -261,15 +261,8 @@ class Bookkeeper:
             self._untold_bad += lines.new
             shown = tuple(Unreadable(name, line.why, line.raw) for line in lines.samples)
             self.status.bad_samples = (*self.status.bad_samples, *shown)[-_SAMPLES:]
-            for one in shown:
-                log.warning(
-                    "book_line_unreadable",
-                    pbx=self._pbx,
-                    book=name,
-                    lines=lines.new,
-                    why=one.why,
-                    line=one.line,
-                )
+            last = {"why": shown[-1].why, "line": shown[-1].line} if shown else {}
+            log.warning("book_lines_unreadable", pbx=self._pbx, book=name, lines=lines.new, **last)
         return books
 
     # -- gaps
@@ -291,7 +284,7 @@ class Bookkeeper:
         )
         await self._write(found)
         self._looked |= {gap.id for gap in gaps}
-        over = not found.living and fillable(span.books)
+        over = not found.living and fillable(span.books, min(gap.began_at for gap in gaps))
         await self._close([gap for gap in gaps if over or now - gap.ended_at > _LONGEST], now)
         return True
 

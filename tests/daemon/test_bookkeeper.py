@@ -287,8 +287,8 @@ async def test_a_quiet_pbx_without_books_alarms_nobody(kept: Kept) -> None:
     [
         ("cdr_csv", None, "does not exist although there were calls"),
         ("queue_log", None, "does not exist although there were calls"),
-        ("cdr_csv", "some other log\n" * 100, "none of its 100 lines of that time can be read"),
-        ("queue_log", "some other log\n" * 100, "none of its 100 lines of that time can be read"),
+        ("cdr_csv", "some other log\n" * 100, "nothing of that time can be read in it (100 bad lines; "),
+        ("queue_log", "some other log\n" * 100, "nothing of that time can be read in it (100 bad lines; "),
     ],
 )
 async def test_a_book_that_tells_nothing_of_calls_leaves_them_unverified(
@@ -376,3 +376,19 @@ async def test_equal_unreadable_lines_count_each(kept: Kept) -> None:
     status = await kept.keeper.round()
     assert (status.bad_lines, kept.bad_lines, len(status.bad_samples)) == (8, 8, 5)
     assert {(one.book, one.line) for one in status.bad_samples} == {("cdr_csv", "garbage")}
+
+
+async def test_a_book_that_turns_to_garbage_is_noticed_at_once(kept: Kept) -> None:
+    """Asterisk was configured otherwise an hour ago: older rows that are right do not hide it, nor older garbage the right."""
+    keeper = await quiet(kept)
+    await kept.put(*session())
+    right = (SESSION / "cdr.csv").read_text()
+    first, rest = right.split("\n", 1)
+    kept.paths["cdr_csv"].write_text(f"{first}\n" + "garbage\n" * 7)
+    kept.now = BEGAN + 20  # the first call is compared
+    assert (await keeper.round()).unverified == ""
+    kept.now = ENDED + 100
+    assert "nothing of that time can be read in it (7 bad lines; " in (await keeper.round()).unverified
+    kept.paths["cdr_csv"].write_text(f"{first}\ngarbage\n{rest}")
+    status = await keeper.round()
+    assert (status.unverified, status.mismatches) == ("", {})
