@@ -176,6 +176,8 @@ def _upsert(kind: type[Any], dialect: str, *, only_absent: bool) -> Insert:
 
 def _is_news(kind: type[Any], old: Any, new: Any) -> ColumnElement[bool] | None:
     """Whether a row is to be replaced; None: in any case."""
+    if kind is AgentState:  # one that another followed is not told again but by who knows less
+        return cast("ColumnElement[bool]", old.until.is_(None))
     over = _over(kind, old)
     if over is None:
         return None
