@@ -26,7 +26,7 @@ def told_by_the_books(
 ) -> list[Step]:
     """The steps, with those added that no fact is kept of; whoever talks with others in a conference is told so."""
     steps = list(steps)
-    teller = _FromBooks(parts, names, [step.at for step in steps if step.kind == "answer"])
+    teller = _FromBooks(parts, names, steps)
     found = list(teller.of_cel(books.cel) if books.cel else teller.of_cdr(books.cdr or ()))
     rooms = [(one, _end(one, found)) for one in found if one.kind == "enter"]
     dialled = {row.uniqueid: row.exten for row in books.cel or () if row.event == "CHAN_START"}
@@ -34,8 +34,13 @@ def told_by_the_books(
 
 
 class _FromBooks:
-    def __init__(self, parts: Parts, names: Mapping[str, str], answered: Sequence[float]) -> None:
-        self._channels, self._names, self._answered = parts.channels, names, answered
+    def __init__(self, parts: Parts, names: Mapping[str, str], told: Sequence[Step]) -> None:
+        self._channels, self._names = parts.channels, names
+        self._answered = [step.at for step in told if step.kind == "answer"]
+        self._rung = [step.at for step in told if step.kind == "ring"]
+        self._joined = [step.at for step in told if step.kind == "join"]
+        self._begun = parts.call.started_at
+        self._dialed = {leg.uniqueid for leg in parts.legs if leg.dialed}
         self._devices = {leg.channel: names[leg.uniqueid] for leg in parts.legs}
 
     def of_cel(self, rows: Iterable[CelRow]) -> Iterator[Step]:
@@ -54,23 +59,47 @@ class _FromBooks:
             case "FORWARD":
                 to = str(row.extra.get("forward") or row.exten or "?")
                 return self._made(row, "forward", f"sends the call on to {to}", "", f"forwards to {to}")
-            case "ANSWER" if not any(abs(row.at - at) < _SOON for at in self._answered):
-                app = f" ({row.app})" if row.app else ""
-                return self._made(row, "answer", f"is answered by the PBX{app}", "", "is answered")
+            case "ANSWER" if not _near(row.at, self._answered):
+                return self._answers(row)
             case "BRIDGE_ENTER" | "BRIDGE_EXIT" if row.app in _CONFERENCES:
                 return self._conference(row)
-            case "APP_START" if row.app == _VOICEMAIL:
-                box = f"mailbox {_box(row.appdata)}"
-                return self._made(row, "mail", f"is asked to leave a message in {box}", box, "voicemail")
+            case "BRIDGE_ENTER" if row.app == "AgentLogin":
+                return self._pooled(row)
+            case "APP_START":
+                return self._began(row)
             case "APP_END" if row.app == _VOICEMAIL:
                 box = f"mailbox {_box(row.appdata)}"
                 return self._made(row, "mailed", "is done with the voicemail", box, "voicemail ends")
         return None
 
+    def _began(self, row: CelRow) -> Step | None:
+        """An application that began, where the record has nothing of it."""
+        first = row.appdata.partition(",")[0]
+        match row.app:
+            case "Queue" if not _near(row.at, self._joined):
+                what = "is not let into the queue: it is full, or nobody is there"
+                return self._made(row, "join", what, f"queue {first}", "is not let in")
+            case "Dial" if not _near(row.at, self._rung):
+                return self._made(
+                    row, "ring", f"has {first} dialled, and nothing rings", "", f"dials {first}"
+                )
+            case "VoiceMail":
+                box = f"mailbox {first or '?'}"
+                return self._made(row, "mail", f"is asked to leave a message in {box}", box, "voicemail")
+        return None
+
+    def _answers(self, row: CelRow) -> Step:
+        """Before anybody is spoken with: in a menu, a queue or a mailbox, or a mobile that is asked to confirm."""
+        if row.uniqueid in self._dialed:
+            return self._made(row, "answer", "answers, and is not put through yet", "", "answers")
+        app = f" ({row.app})" if row.app else ""
+        return self._made(row, "answer", f"is answered by the PBX{app}", "", "is answered")
+
     def _made(self, row: CelRow, kind: str, what: str, to: str, label: str) -> Step:
         verb = f"{row.event} {row.app}" if row.event.startswith("APP_") else row.event
         who = self._names[row.uniqueid]
-        return Step(row.at, kind, who, what, "cel", verb, to, label, frozenset({row.uniqueid}))
+        at = max(row.at, self._begun)  # a channel's events follow its first lines in CEL by some milliseconds
+        return Step(at, kind, who, what, "cel", verb, to, label, frozenset({row.uniqueid}))
 
     def _parked(self, row: CelRow) -> Step:
         lot = f"parking {row.extra.get('parking_lot') or 'lot'}"
@@ -104,6 +133,14 @@ class _FromBooks:
         )
         return self._made(row, "enter", f"enters {room}{there}", room, "enters")
 
+    def _pooled(self, row: CelRow) -> Step:
+        """An agent of the pool, whose line is lent to one caller after the other."""
+        agent = row.appdata.partition(",")[0]
+        if row.extra.get("bridge_technology") == "holding_bridge":
+            return self._made(row, "wait", f"waits for calls as agent {agent} of the pool", "", "waits")
+        whom = self._known(row.peer.partition(",")[0]) or "a caller"
+        return self._made(row, "wait", f"is given {whom} as agent {agent} of the pool", "", "is given a call")
+
     def of_cdr(self, rows: Sequence[CdrRow]) -> Iterator[Step]:
         """Less exact: a row of the CDR is a pair of parties, and a conference has one for each pair."""
         ours = [row for row in rows if row.uniqueid in self._channels]
@@ -126,6 +163,10 @@ class _FromBooks:
     def _cdr(self, row: CdrRow, at: float, kind: str, what: str, to: str) -> Step:
         who, verb = self._names[row.uniqueid], f"{row.disposition} {row.lastapp}"
         return Step(at, kind, who, what, "cdr", verb, to, _few(what), frozenset({row.uniqueid}))
+
+
+def _near(at: float, others: Iterable[float]) -> bool:
+    return any(abs(at - other) < _SOON for other in others)
 
 
 def _few(what: str) -> str:

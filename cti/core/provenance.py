@@ -13,17 +13,16 @@ _NEAR = 2.0  # s by which a book and the events may differ about one instant
 _BEFORE = frozenset({StayOutcome.JOIN_EMPTY, StayOutcome.FULL})  # queue_log does not know who was turned away
 
 _HANGUP = ("HANGUP", "CHAN_END", "LINKEDID_END")
-_CAUSES = (
-    "APP_",
-    "ANSWER",
-)  # may be of whoever had it happen: the one who dials, and is answered with the other
+_CAUSES = ("APP_", "ANSWER", "RING", "AGENTDUMP")
+"""Lines that may be of whoever had it happen: the one who dials or waits, and is answered with the other."""
+_OF_MEMBERS = ("RING", "AGENTDUMP")  # lines that are about the member, and carry the caller's channel
 _ENDS = ("APP_END Queue", "APP_END Dial")
 _PROOFS: Mapping[str, tuple[str, ...]] = {
     "begin": ("CHAN_START",),
     "join": ("ENTERQUEUE", "APP_START Queue"),
     "ring": ("CHAN_START", "APP_START Dial", "APP_START Originate"),
     "forward": ("FORWARD",),
-    "miss": ("RINGNOANSWER", "RINGCANCELED", "cdr", "HANGUP", "CHAN_END", "APP_END Dial"),
+    "miss": ("PICKUP", "RINGNOANSWER", "RINGCANCELED", "cdr", "HANGUP", "CHAN_END", "APP_END Dial"),
     "answer": ("ANSWER", "PICKUP"),
     "leave": (
         "CONNECT", "ABANDON", "EXITWITHTIMEOUT", "EXITWITHKEY", "EXITEMPTY", "WITHDRAW", "APP_END Queue", "cdr",
@@ -35,11 +34,12 @@ _PROOFS: Mapping[str, tuple[str, ...]] = {
     "silence": ("cdr", "COMPLETEAGENT", "COMPLETECALLER", "AGENTDUMP", "BRIDGE_EXIT", *_ENDS),
     "park": ("PARK_START", "BRIDGE_ENTER"),
     "unpark": ("PARK_END", "cdr", "BRIDGE_EXIT"),
+    "wait": ("BRIDGE_ENTER", "AGENTLOGIN", "BRIDGE_EXIT"),
     "enter": ("BRIDGE_ENTER",),
     "exit": ("BRIDGE_EXIT", "cdr"),
     "mail": ("APP_START VoiceMail",),
     "mailed": ("APP_END VoiceMail", "cdr"),
-    "gone": (*_HANGUP, "COMPLETEAGENT", "COMPLETECALLER", "AGENTDUMP", *_ENDS, "cdr"),
+    "gone": (*_HANGUP, "AGENTDUMP", "AGENTLOGOFF", "COMPLETEAGENT", "COMPLETECALLER", *_ENDS, "cdr"),
     "end": (*_HANGUP[::-1], *_ENDS, "cdr"),
 }  # fmt: skip
 """Which lines prove a step of a kind, the best first; `cdr` is any row of the CDR, by its end."""
@@ -66,7 +66,7 @@ def lines_of(parts: Parts, books: Books) -> list[Line]:
     """Every line of the books that names one of the call's channels, in order of time."""
     channels = parts.channels
     found = [
-        Line(row.at, "queue_log", row.verb, frozenset({row.callid}), row.raw)
+        Line(row.at, "queue_log", row.verb, frozenset({row.callid}), row.raw, row.member)
         for row in books.queue_log or ()
         if row.callid in channels
     ]
@@ -112,7 +112,8 @@ def _fits(steps: Sequence[Step], line: Line) -> Iterator[tuple[float, int, int]]
     for place, step in enumerate(steps):
         proofs = _PROOFS.get(step.kind, ())
         about = step.channels | step.caused_by if verb.startswith(_CAUSES) else step.channels
-        if verb not in proofs or not line.channels & about:
+        other = verb.startswith(_OF_MEMBERS) and line.member not in step.who.split()
+        if other or verb not in proofs or not line.channels & about:
             continue
         apart = _apart(step.at, line)
         if apart < _NEAR:

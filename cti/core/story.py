@@ -3,8 +3,8 @@
 Types and words; `cti.core.telling` makes it of the record, and `cti.core.picture` draws it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from cti.core.books import CdrRow, QueueRow
 from cti.core.cel import CelRow
@@ -19,6 +19,7 @@ ORDER = (
     "miss",
     "answer",
     "leave",
+    "wait",
     "talk",
     "record",
     "move",
@@ -78,6 +79,7 @@ class Line:
     verb: str  # what happened, in the book's own word; with the application where that has one
     channels: frozenset[str]  # uniqueids
     raw: str
+    member: str = ""  # of a queue, as queue_log names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,6 @@ class Story:
     steps: tuple[Step, ...]
     actors: tuple[str, ...] = ()  # in the order in which they appear
     unexplained: tuple[Line, ...] = ()  # lines of the books about the call that belong to no step
-    names: Mapping[str, str] = field(
-        default_factory=dict
-    )  # of the parties, by the uniqueid of their channels
 
 
 def names_of(parts: Parts) -> dict[str, str]:

@@ -14,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from config.settings import Settings
+from cti.core.memory import Known
 from cti.core.picture import picture
 from cti.core.story import Books, Line, Parts, Step, Story, quality_in_words
 from cti.core.telling import tell
 from cti.daemon import errors
+from cti.daemon.bookfitness import fitness
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.booksources import books_of
 from cti.daemon.options import ConfigOption, JsonOption, console, settings_of, write_json
@@ -29,10 +31,11 @@ _INDENT = 4
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A story, and why it could not be held against the PBX's books; "" when it could."""
+    """A story, why it could not be held against the PBX's books ("" when it could), and what else lacks."""
 
     story: Story
-    unverified: str
+    unverified: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def explain(
@@ -66,7 +69,7 @@ async def _explain(settings: Settings, call: str) -> Told:
     from store import StoreError, open_store  # noqa: PLC0415 - the other commands start faster without it
 
     try:
-        async with await open_store(settings.database.full_url) as store:
+        async with await open_store(settings.database.full_url, make=False) as store:
             for call_id in (call, *(f"{name}-{call}" for name in settings.pbx)):
                 record = await store.queries.call(call_id)
                 if record is not None:
@@ -85,25 +88,33 @@ async def _explain(settings: Settings, call: str) -> Told:
         record.transfers,
         record.recordings,
     )
-    books, unverified = await _books(settings, parts)
-    return Told(tell(parts, ends, books), unverified)
+    return await _held_against_the_books(settings, parts, ends)
 
 
-async def _books(settings: Settings, parts: Parts) -> tuple[Books | None, str]:
-    """What the books say of the call's time, and why they do not."""
+async def _held_against_the_books(settings: Settings, parts: Parts, gap_ends: Sequence[float]) -> Told:
     call = parts.call
     if call.pbx not in settings.pbx:
-        return None, f"pbx.{call.pbx} is not configured, so its books are not known"
-    sources = books_of(settings, call.pbx)
-    begin = min([call.started_at, *(leg.started_at for leg in parts.legs)])
+        return Told(tell(parts, gap_ends), f"pbx.{call.pbx} is not configured, so its books are not known")
+    sources, now = books_of(settings, call.pbx), dt.datetime.now(dt.UTC).timestamp()
+    begin = min([call.started_at, *(leg.started_at for leg in parts.legs)]) - _AROUND
     ends = [leg.ended_at for leg in parts.legs if leg.ended_at is not None]
-    now = dt.datetime.now(dt.UTC).timestamp()
-    end = now if call.ended_at is None else max([call.ended_at, *ends])
+    end = now if call.ended_at is None else max([call.ended_at, *ends]) + _AROUND
     try:
-        read = await sources.read(begin - _AROUND, end + _AROUND)
+        read = await sources.read(begin, end)
     except BookUnreadable as error:
-        return None, str(error)
-    return Books(read.queue_log, read.cel, read.cdr), sources.missing
+        return Told(tell(parts, gap_ends), str(error))
+    fit = fitness(read, Known(calls=[call], stays=parts.stays), begin, end)
+    notes = list(fit.notes)
+    if "cel_csv" not in sources.places:
+        notes.append(
+            "CEL is not configured; what the CDR alone tells of parking, conferences and voicemail is less"
+        )
+    if sources.behind and end > now - sources.behind:
+        notes.append(
+            f"the call has just ended, or goes on: lines of it may still come ({sources.behind:.0f} s)"
+        )
+    books = Books(read.queue_log, read.cel, read.cdr)
+    return Told(tell(parts, gap_ends, books), sources.missing or fit.unverified, tuple(notes))
 
 
 # --- for scripts ----------------------------------------------------------------------------------------------------
@@ -117,6 +128,7 @@ def _as_dict(told: Told) -> dict[str, Any]:
         "quality": story.call.quality.value,
         "verified": not told.unverified,
         "unverified": told.unverified,
+        "notes": list(told.notes),
         "steps": [_step(step) for step in story.steps],
         "lines": [_line(line) for line in sorted(every, key=lambda line: line.at)],
         "unexplained": [_line(line) for line in story.unexplained],
@@ -156,6 +168,8 @@ def _headline(told: Told, asked: str, settings: Settings, zone: ZoneInfo) -> Ite
     yield cell(quality_in_words(call))
     if told.unverified:
         yield cell(f"UNVERIFIED: {told.unverified}", "yellow")
+    for note in told.notes:
+        yield cell(f"note: {note}", "yellow")
 
 
 def _timeline(story: Story, zone: ZoneInfo) -> Table:

@@ -60,5 +60,8 @@ def say(text: str) -> None:
 
 
 def write_json(what: Any) -> None:
-    """Write an answer for scripts."""
-    typer.echo(json.dumps(what, ensure_ascii=False, indent=2))
+    """Write an answer for scripts; what could steer a terminal is escaped, and means the same."""
+    text = json.dumps(what, ensure_ascii=False, indent=2)
+    typer.echo(
+        "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    )

@@ -1,13 +1,21 @@
 """The stories of real calls as a person reads them: who with whom, and nobody in two columns (B4)."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from typing import TypeVar
 
 import pytest
 
+from cti.core.backfill import Rows, plan
+from cti.core.books import BadLine, parse_cdr_line, parse_queue_line
+from cti.core.cel import parse_cel_line
 from cti.core.facts import (
     Attempt,
     Call,
     Direction,
+    Fact,
+    Gap,
     Leg,
     QueueStay,
     Recording,
@@ -15,31 +23,77 @@ from cti.core.facts import (
     Talk,
     Transfer,
 )
+from cti.core.memory import Known
 from cti.core.picture import picture
-from cti.core.story import Parts, Story
+from cti.core.rules import Rules
+from cti.core.story import Books, Parts, Story
 from cti.core.telling import tell
+from cti.daemon.recorder import arrivals, read_recording
 from tests.core.recorded_calls import all_names
 from tests.scenarios.fixtures import run_of
 from tests.scenarios.judge import hear
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
 
+T = TypeVar("T")
+CLOCKS = 0.3  # s between a step and the event that told it
 
-def story(name: str) -> Story:
-    """The story of a recorded scenario's first call, with roles in place of agents' numbers."""
-    session = hear(FIXTURES / f"{name}.ami.gz")
-    call = min((c for c in session.all(Call) if c.merged_into is None), key=lambda call: call.started_at)
-    return tell(
-        Parts(
-            call,
-            [leg for leg in session.all(Leg) if leg.call_id == call.id],
-            [stay for stay in session.all(QueueStay) if stay.call_id == call.id],
-            [attempt for attempt in session.all(Attempt) if attempt.call_id == call.id],
-            [talk for talk in session.all(Talk) if talk.call_id == call.id],
-            [transfer for transfer in session.all(Transfer) if transfer.call_id == call.id],
-            [recording for recording in session.all(Recording) if recording.call_id == call.id],
-        )
+
+def parts_of(facts: Sequence[Fact], call: Call) -> Parts:
+    def of(kind: type[T]) -> list[T]:
+        return [fact for fact in facts if isinstance(fact, kind) and getattr(fact, "call_id", "") == call.id]
+
+    return Parts(call, of(Leg), of(QueueStay), of(Attempt), of(Talk), of(Transfer), of(Recording))
+
+
+def first_call(facts: Sequence[Fact], direction: Direction | None = None) -> Call:
+    calls = [one for one in facts if isinstance(one, Call) and one.merged_into is None]
+    return min((c for c in calls if direction in {None, c.direction}), key=lambda call: call.started_at)
+
+
+@cache
+def heard(name: str) -> tuple[Fact, ...]:
+    """What a recorded scenario left on record."""
+    return tuple(hear(FIXTURES / f"{name}.ami.gz").latest.values())
+
+
+@cache
+def books_of(name: str) -> Books:
+    """The books of a recorded scenario."""
+
+    def read(book: str, parse: Callable[[str], T | BadLine]) -> list[T]:
+        rows = [parse(line) for line in (FIXTURES / f"{name}.{book}").read_text("utf-8").splitlines()]
+        return [row for row in rows if not isinstance(row, BadLine)]
+
+    return Books(
+        read("queue_log", parse_queue_line), read("cel.csv", parse_cel_line), read("cdr.csv", parse_cdr_line)
     )
+
+
+def story(name: str, books: Books | None = None, direction: Direction | None = None) -> Story:
+    """The story of a recorded scenario's first call."""
+    facts = heard(name)
+    return tell(parts_of(facts, first_call(facts, direction)), books=books)
+
+
+def told_from_books(name: str) -> Story:
+    """The same, had nobody listened."""
+    books = books_of(name)
+    assert books.cel is not None
+    rows = Rows(books.queue_log or (), books.cel)
+    gap = Gap(
+        "p-gap", "p", min(row.at for row in books.cel) - 5, max(row.at for row in books.cel) + 5, "stopped"
+    )
+    made = plan("p", Rules(), [gap], rows, Known())
+    facts = list({fact.key: fact for fact in (*made.new, *made.completed)}.values())
+    return tell(parts_of(facts, first_call(facts)), books=books)
+
+
+def happened(told: Story) -> list[str]:
+    """`who what`, from which book, of what the books alone tell."""
+    return [
+        f"{step.who} {step.what} [{step.source} {step.event}]" for step in told.steps if step.source != "seen"
+    ]
 
 
 def lines(name: str) -> list[str]:
@@ -111,11 +165,10 @@ def _leg(uniqueid: str, device: str, *, agent: str | None = None, dialed: bool =
 
 def test_a_transfer_says_where_it_is_known_from() -> None:
     """What a book filled in is marked, part by part."""
-    session = hear(FIXTURES / "blind_by_the_phone.ami.gz")
-    call = min(session.all(Call), key=lambda call: call.started_at)
-    (transfer,) = session.all(Transfer)
+    parts = parts_of(heard("blind_by_the_phone"), first_call(heard("blind_by_the_phone")))
+    (transfer,) = parts.transfers
     for sources, said in (((), "seen"), (("*:cel",), "cel"), (("result:cel",), "seen")):
-        told = tell(Parts(call, session.all(Leg), transfers=[replace(transfer, sources=sources)]))
+        told = tell(replace(parts, transfers=[replace(transfer, sources=sources)]))
         assert [step.source for step in told.steps if step.kind == "move"] == [said]
 
 
@@ -149,3 +202,188 @@ def test_every_recorded_call_can_be_told(name: str) -> None:
     assert "end" in {step.kind for step in told.steps}
     assert not [step for step in told.steps if step.kind == "talk" and step.to == step.who]
     assert len(picture(told)) > 1
+    assert all(len(line) <= 80 for line in picture(told, 80))
+
+
+@pytest.mark.parametrize("name", all_names())
+def test_every_event_named_is_one_that_came(name: str) -> None:
+    """What a step says that it is known from was sent by the PBX, at that instant, about that channel (B4)."""
+    came = [
+        (float(arrival.what["Timestamp"]), arrival.what)
+        for arrival in arrivals(read_recording(FIXTURES / f"{name}.ami.gz"), "p")
+        if isinstance(arrival.what, Mapping) and "Timestamp" in arrival.what
+    ]
+    for step in story(name).steps:
+        for event in step.event.split(", "):
+            near = [what for at, what in came if what["Event"] == event and abs(at - step.at) < CLOCKS]
+            assert near, step
+            others = step.kind in {"talk", "silence"} and not step.to  # told of a room as others come and go
+            assert others or any(step.channels & set(what.values()) for what in near), step
+
+
+@pytest.mark.parametrize("name", all_names())
+def test_every_line_of_the_books_stands_somewhere(name: str) -> None:
+    """Beside one step or among those that none explains; of the latter the most are of channels inside the PBX (B4)."""
+    facts, books = heard(name), books_of(name)
+    call = first_call(facts)
+    parts = parts_of(facts, call)
+    told = tell(parts, books=books)
+    beside = [line for step in told.steps for line in step.lines]
+    every = [row.raw for row in books.cel or () if row.uniqueid in parts.channels]
+    every += [row.raw for row in books.cdr or () if row.uniqueid in parts.channels]
+    every += [row.raw for row in books.queue_log or () if row.callid in parts.channels]
+    assert sorted(line.raw for line in (*beside, *told.unexplained)) == sorted(every)
+    own = {leg.uniqueid for leg in parts.legs if not leg.device.startswith("Local/")}
+    left = [line for line in told.unexplained if line.channels & own]
+    assert len(left) <= max(5, len(beside) // 4), left
+
+
+def test_lines_stand_beside_what_they_prove() -> None:
+    """A plain chain of transfers: not a line is left over."""
+    told = story("blind_chain_of_three", books_of("blind_chain_of_three"))
+    assert [line.raw for line in told.unexplained] == []
+    verbs = {step.kind: {line.verb for line in step.lines} for step in told.steps}
+    assert "ENTERQUEUE" in verbs["join"]
+    assert "CONNECT" in verbs["leave"]
+    assert "BLINDTRANSFER" in verbs["move"]
+    assert {"HANGUP", "CHAN_END"} <= verbs["gone"]
+
+
+def test_a_conference_is_no_hole() -> None:
+    """B1: who enters, who is there, who leaves; the customer's call has a picture."""
+    told = story("conference_coming_and_going", books_of("conference_coming_and_going"), Direction.INBOUND)
+    assert happened(told) == [
+        "caller is answered by the PBX (Answer) [cel ANSWER]",
+        "caller enters conference 064, where PJSIP/1027 and PJSIP/1028 are already [cel BRIDGE_ENTER]",
+        "caller leaves conference 064 [cel BRIDGE_EXIT]",
+    ]
+    assert "enters" in "".join(picture(told))
+    agent = story("conference_coming_and_going", books_of("conference_coming_and_going"))
+    assert any("talks with others in conference 064" in step.what for step in agent.steps)
+
+
+def test_a_conference_is_told_from_the_cdr_where_there_is_no_cel() -> None:
+    """B1: less exactly."""
+    books = replace(books_of("conference_coming_and_going"), cel=None)
+    told = story("conference_coming_and_going", books, Direction.INBOUND)
+    assert happened(told) == [
+        "caller enters conference 064 [cdr ANSWERED ConfBridge]",
+        "caller leaves conference 064 [cdr ANSWERED ConfBridge]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("parked_and_fetched", "is fetched by 2024 PJSIP/1024 [cel PARK_END]"),
+        ("parked_until_timeout", "is no longer parked: nobody fetched it in time [cel PARK_END]"),
+        ("parked_and_given_up", "gives up while parked [cel PARK_END]"),
+    ],
+)
+def test_a_parked_call_is_no_hole(name: str, end: str) -> None:
+    """B1: who parked it, and who fetched it or that nobody did."""
+    told = story(name, books_of(name))
+    assert any(line.startswith("caller is parked by 20") for line in happened(told))
+    assert f"caller {end}" in happened(told)
+    cdr = story(name, replace(books_of(name), cel=()))
+    kinds = [step.kind for step in cdr.steps if step.source == "cdr"]
+    assert kinds == ["park", "unpark"]
+
+
+def test_the_voicemail_is_told() -> None:
+    """B1: when it began, and when it was over."""
+    told = happened(story("voicemail_after_a_queue", books_of("voicemail_after_a_queue")))
+    assert "caller is asked to leave a message in mailbox 1000@default [cel APP_START VoiceMail]" in told
+    assert "caller is done with the voicemail [cel APP_END VoiceMail]" in told
+
+
+def test_a_number_that_does_not_exist_is_told() -> None:
+    """Nothing rings, and the book says what was dialled."""
+    told = happened(story("direct_no_such_phone", books_of("direct_no_such_phone")))
+    assert "caller has PJSIP/9999 dialled, and nothing rings [cel APP_START Dial]" in told
+
+
+def test_recordings_and_hold_have_their_instants_and_seconds() -> None:
+    """Begin and end of a recording; hold as the seconds that are on record, and as unknown where nobody saw."""
+    told = lines("recorded_for_a_while")
+    assert any("is recorded to " in line and "(MixMonitorStart)" in line for line in told)
+    assert any("is no longer recorded" in line and "(MixMonitorStop)" in line for line in told)
+    assert any("is no longer recorded (paused for " in line for line in lines("recorded_and_paused"))
+    assert any(" s of it on hold)" in line for line in lines("hold_by_the_agent"))
+    missed = told_from_books("hold_by_the_agent")
+    assert any("(no book tells of hold)" in step.what for step in missed.steps)
+
+
+@pytest.mark.parametrize(
+    "name", ["blind_by_the_phone", "attended_by_the_phone", "parked_and_fetched", "queue_timeout"]
+)
+def test_what_nobody_saw_names_the_book_and_its_word(name: str) -> None:
+    """B3: what queue_log tells is called queue_log, and no event is named that nobody heard."""
+    told = told_from_books(name)
+    assert {step.source for step in told.steps} == {"cel", "queue_log"}
+    by_kind = {step.kind: step for step in told.steps}
+    assert (by_kind["join"].source, by_kind["join"].event) == ("queue_log", "ENTERQUEUE")
+    assert by_kind["leave"].event in {"CONNECT", "EXITWITHTIMEOUT"}
+    assert by_kind["begin"].event == "CHAN_START"
+    if "move" in by_kind:
+        assert by_kind["move"].event in {"BLINDTRANSFER", "ATTENDEDTRANSFER"}
+    named = {word for step in told.steps for word in step.event.split(", ")}
+    assert not named & {"Newchannel", "BridgeEnter", "Hangup", "AgentConnect", "BlindTransfer", "Pickup"}
+
+
+def test_an_open_call_goes_on() -> None:
+    """With what is not over: who talks."""
+    facts = heard("queue_caller_hangs_up")
+    parts = parts_of(facts, first_call(facts))
+    talks = [replace(talk, ended_at=None) for talk in parts.talks]
+    call = replace(parts.call, ended_at=None, disposition=None, ended_by=None)
+    legs = [replace(leg, ended_at=None) for leg in parts.legs]
+    told = tell(replace(parts, call=call, legs=legs, talks=talks))
+    assert told.steps[-1].what == f"the call goes on: {talks[0].agent} {talks[0].device} talks"
+    assert picture(told)[-2].endswith("goes on")
+
+
+def test_an_instant_that_nobody_saw_is_called_a_guess() -> None:
+    """An end at which somebody looked again, after a gap, is not when it happened."""
+    facts = heard("queue_caller_hangs_up")
+    parts = parts_of(facts, first_call(facts))
+    assert parts.call.ended_at is not None
+    told = tell(parts, [parts.call.ended_at])
+    (end,) = (step for step in told.steps if step.kind == "end")
+    assert (end.source, end.event) == ("guess", "")
+
+
+# --- the picture ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_six_fit_the_terminal(width: int) -> None:
+    """Heads that tell everybody apart, a legend for what is short, and words that are not cut off."""
+    drawn = picture(story("blind_chain_of_three"), width)
+    assert max(map(len, drawn)) <= width
+    heads = drawn[0].split()
+    assert len(set(heads)) == 6
+    legend = " ".join(drawn[-3:])
+    for agent in ("2001 PJSIP/1001", "2004 PJSIP/1004", "queue sales-056"):
+        assert agent in legend or agent in drawn[0]
+    words = " ".join(drawn)
+    for said in ("calls 70560", "joins at place 1", "is connected", "hands on to 1002", "stop talking"):
+        assert said in words
+
+
+def test_a_crowd_fits_too() -> None:
+    """Those for whom there is no room share a column, and the legend says so."""
+    legs = [replace(_leg(f"1.{n}", f"PJSIP/{n}", dialed=True), ring_started_at=2.0) for n in range(2, 90)]
+    whole = Call("p-1.1", "p", Direction.INBOUND, "139", "", "7044", 1.0)
+    drawn = picture(tell(Parts(whole, [_leg("1.1", "PJSIP/trunk-a"), *legs])), 80)
+    assert max(map(len, drawn)) <= 80
+    assert any(" others: " in line for line in drawn)
+
+
+def test_names_of_two_columns_a_character_stay_in_line() -> None:
+    """The terminal gives a Chinese character two columns; the lines below stand under the middle of the head."""
+    stay = QueueStay("p-1.1/q1", "p-1.1", "p", 1, "售后", "1.1", 2.0, 1)
+    whole = Call("p-1.1", "p", Direction.INBOUND, "139", "", "7044", 1.0)
+    head, begin, *_ = picture(tell(Parts(whole, [_leg("1.1", "PJSIP/trunk-a")], [stay])), 60)
+    place = head.index("queue 售后")
+    assert begin.index("│") in range(place, place + len("queue 售后") + 2)

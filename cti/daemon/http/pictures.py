@@ -58,16 +58,16 @@ class StoryStep(Answer):
     """One thing that happened in a call."""
 
     at: Instant
-    kind: str
-    who: str
-    what: str
+    kind: str = Field(description="what sort of thing, in one word: begin, join, ring, talk, move …")
+    who: str = Field(description="to whom; empty when it happened to the call as a whole")
+    what: str = Field(description="for people, after `who`")
     source: str = Field(description="seen, queue_log, cdr, cel, mark; guess: nobody knows the instant")
-    event: str = Field(description="the AMI event that tells it")
+    event: str = Field(description="the AMI event that told it; empty unless source is seen")
     to: str = Field(description="with whom, if with anybody")
 
 
 class Story(Figures):
-    """The whole story of one call."""
+    """The story of one call, from its record; `cti explain` adds what only the PBX's books tell."""
 
     call: Call
     actors: list[str]
