@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.mariadb.fixtures import mariadb_server, mariadb_tree
 from tests.pg.fixtures import pg_blank, pg_database, pg_own, pg_server, pg_shared, pg_tree
@@ -22,6 +23,10 @@ _HERE = Path(__file__).parent
 _LONGEST_FIRST = (
     "chaos", "soak", "scenarios", "end_to_end", "demo", "pbx", "books", "fuzz", "store", "daemon",
 )  # fmt: skip
+
+
+settings.register_profile("busy_machine", deadline=None)  # how long an example takes says nothing on one
+settings.load_profile("busy_machine")
 
 
 @pytest.hookimpl(tryfirst=True)
