@@ -29,7 +29,8 @@ FAST = Timing(
 
 def settings(port: int, **changes: object) -> PbxSettings:
     accounts = {role: {"user": role, "secret": secret} for role, secret in SECRETS.items()}
-    return PbxSettings.model_validate({"host": "127.0.0.1", "port": port, **accounts, **changes})
+    given = {"host": "127.0.0.1", "port": port, "timezone": "UTC", **accounts}
+    return PbxSettings.model_validate({**given, **changes})
 
 
 @contextlib.asynccontextmanager
