@@ -137,6 +137,9 @@ MASTER_COLUMNS = (
 )  # fmt: skip
 """Master.csv of cdr_csv with loguniqueid, loguserfield and newcdrcolumns; what is switched off at the end is missing."""
 
+_WITHOUT_USERFIELD = tuple(column for column in MASTER_COLUMNS if column != "userfield")
+"""Master.csv without loguserfield, but with newcdrcolumns."""
+
 CUSTOM_COLUMNS = (
     "linkedid", "uniqueid", "sequence", "start", "answer", "end", "duration", "billsec", "disposition",
     "src", "dst", "clid", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "accountcode", "userfield",
@@ -182,7 +185,7 @@ def _layout(fields: Sequence[str]) -> Sequence[str] | None:
     if len(fields) == len(CUSTOM_COLUMNS) and moment(custom, UTC) is not None:
         return CUSTOM_COLUMNS
     if len(fields) >= _MASTER_LEAST and moment(master, UTC) is not None:
-        return MASTER_COLUMNS
+        return _WITHOUT_USERFIELD if len(fields) == len(_WITHOUT_USERFIELD) else MASTER_COLUMNS
     return None
 
 

@@ -252,6 +252,26 @@ def test_a_master_csv_without_uniqueids_names_the_switch() -> None:
         assert "loguniqueid = yes" in bad.why
 
 
+def test_the_columns_of_a_master_csv_follow_the_switches() -> None:
+    """Each of loguserfield and newcdrcolumns adds its own: a linkedid is never a sequence, nor an account."""
+    line = (RECORDED / "Master.csv").read_text().splitlines()[0]
+    start = line[: line.index('"DOCUMENTATION"')] + '"DOCUMENTATION","7.1"'
+    for end, userfield, linkedid, sequence in (
+        ("", "", "", ""),
+        (',"note"', "note", "", ""),
+        (',"peer","5.1","12"', "", "5.1", "12"),
+        (',"note","peer","5.1","12"', "note", "5.1", "12"),
+    ):
+        row = parse_cdr_line(start + end)
+        assert isinstance(row, CdrRow)
+        assert (row.uniqueid, row.userfield, row.linkedid, row.sequence) == (
+            "7.1",
+            userfield,
+            linkedid,
+            sequence,
+        )
+
+
 def test_a_column_list_of_ones_own() -> None:
     """Another mapping can be read by naming its columns."""
     row = parse_cdr_line('"7.1",100.5,,102,"ANSWERED"', ("uniqueid", "start", "answer", "end", "disposition"))
