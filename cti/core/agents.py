@@ -82,6 +82,11 @@ class _Agent:
         return latest.reason if latest is not None else ""
 
 
+def _placed(leg: Leg) -> bool:
+    """Whether somebody calls from this phone. A member's Local channel calls nobody, even before its dial is told."""
+    return not leg.dialed and not leg.channel.startswith("Local/")
+
+
 def _derive(agent: _Agent, at: float) -> State:
     """The whole machine: states in order of precedence, and the first that holds wins."""
     if not agent.members:
@@ -320,7 +325,7 @@ class Agents:
 
     def _leg(self, leg: Leg) -> None:
         """A leg that lives keeps its agent busy; whose it is may turn out otherwise than it seemed."""
-        busy = leg.ended_at is None and (not leg.dialed or leg.answered_at is not None)
+        busy = leg.ended_at is None and (leg.answered_at is not None or _placed(leg))
         before = self._on_leg.pop(leg.id, None)
         if before is not None and before != leg.agent:
             self._toggle(before, self._agent(before).active, leg.id, on=False)

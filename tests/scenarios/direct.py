@@ -1,6 +1,6 @@
 """Calls without a queue: to a phone, from a phone, in the menu, forwarded, to several phones."""
 
-from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy
+from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State
 from tests.scenarios.model import Record, Rung, Talked, scenario
 from tests.scenarios.stage import Stage
 
@@ -521,7 +521,7 @@ async def number_withheld(s: Stage) -> None:
         IN,
         Disposition.ANSWERED,
         CALLER,
-        attempts=[Rung("anna", ANSWERED)],
+        attempts=[Rung("anna", ANSWERED, state=State.ON_CALL)],
         talks=[Talked("anna", 1.0)],
     ),
     numbers=TO_ANNA,

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.scenarios.celbook import beside_cel
-from tests.scenarios.judge import Books, Run, compared, differences, hear, unexplained
+from tests.scenarios.judge import Books, Run, compared, differences, hear, states_held, unexplained
 from tests.scenarios.model import Scenario
 from tests.scenarios.run import FIXTURES
 
@@ -26,7 +26,7 @@ def judged(play: Scenario, directory: Path = FIXTURES) -> list[str]:
     session, run = hear(directory / f"{play.name}.ami.gz"), run_of(play, directory)
     books = books_of(play, directory)
     report = compared(session, books, run)
-    out = differences(session, run) + unexplained(report, run)
+    out = differences(session, run) + states_held(session, run) + unexplained(report, run)
     out += [str(odd) for odd in beside_cel(session, books) if odd.reason not in play.explained]
     out += [f"rejected: {fact.reason} {fact.detail}" for fact in session.rejected]
     if not report.checked:

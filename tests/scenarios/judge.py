@@ -12,6 +12,7 @@ from cti.core import events as ev
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.core import Core
 from cti.core.facts import (
+    AgentState,
     Attempt,
     Call,
     Fact,
@@ -24,9 +25,10 @@ from cti.core.facts import (
     Talk,
     Transfer,
 )
+from cti.core.mismatch import Report
 from cti.core.parsing import parse
 from cti.core.people import age_of
-from cti.core.reconcile import Report, reconcile
+from cti.core.reconcile import reconcile
 from cti.core.rules import Rules
 from cti.daemon.recorder import arrivals, read_recording
 from tests.scenarios.model import Moved, Record, Rung, Scenario, Stay, Talked, Taped
@@ -136,7 +138,7 @@ def _record(session: Session, run: Run, call: Call) -> Record:
             for s in sorted(parts(QueueStay), key=lambda s: (s.joined_at, s.ordinal))
         ],
         [
-            Rung(run.role(a.agent) or "", a.outcome, run.role(a.queue))  # type: ignore[arg-type]  # an end is due
+            Rung(run.role(a.agent) or "", a.outcome, run.role(a.queue), a.agent_state, a.agent_reason)  # type: ignore[arg-type]  # an end is due
             for a in sorted(parts(Attempt), key=lambda a: (a.started_at, a.agent or ""))
         ],
         [
@@ -170,6 +172,8 @@ def differences(session: Session, run: Run, spare: float = 0.0) -> list[str]:
         out.append(f"{len(wanted)} call(s) wanted, {len(found)} there: {[_brief(r) for r in found]}")
     for n, (is_, must) in enumerate(zip(found, wanted, strict=False), 1):
         out += [f"call {n}: {line}" for line in _differ(is_, must, CLOSE + run.late + spare)]
+        if _states(is_.attempts) != _states(must.attempts):
+            out.append(f"call {n}: rang {_states(is_.attempts)}, must be {_states(must.attempts)}")
     mine = {leg.call_id for leg in session.all(Leg) if leg.uniqueid in run.channels}
     out += [
         f"{call.id} is {call.quality}"
@@ -178,6 +182,33 @@ def differences(session: Session, run: Run, spare: float = 0.0) -> list[str]:
     ]
     out += [f"left over: {one}" for one in session.leftovers if one in run.channels]
     return out
+
+
+def states_held(session: Session, run: Run) -> list[str]:
+    """Attempts whose agent was not, as the phone began to ring, in the state that they name, since then."""
+    attempts = (one for one in session.all(Attempt) if _channel_of(one) in run.channels)
+    return [line for one in attempts for line in _state(session, one)]
+
+
+def _channel_of(attempt: Attempt) -> str:
+    return attempt.id.removeprefix(f"{attempt.pbx}-").removesuffix("/a")
+
+
+def _states(rungs: Sequence[Rung]) -> list[tuple[str, str, str | None]]:
+    """Who rang in which state, and why."""
+    return sorted((rung.agent, str(rung.state), rung.reason) for rung in rungs)
+
+
+def _state(session: Session, attempt: Attempt) -> Iterable[str]:
+    said = attempt.agent_state, attempt.agent_state_since, attempt.agent_reason
+    held = [
+        (one.state, one.since, one.reason)
+        for one in session.all(AgentState)
+        if one.agent == attempt.agent and one.since < attempt.started_at
+    ]
+    last = max(held, key=lambda one: one[1], default=None)
+    if said != last:
+        yield f"{attempt.id} rang in {said}, on record was {last}"
 
 
 def _brief(record: Record) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, StayOutcome
+from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State, StayOutcome
 from tests.pbx.asterisk import QueueConfig
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ class Stay:
 
 @dataclass(frozen=True)
 class Rung:
-    """One attempt, by role."""
+    """One attempt, by role; `state` and `reason` are the agent's as it began to ring."""
 
     agent: str
     outcome: AttemptOutcome
     queue: str | None = None
+    state: State | None = State.AVAILABLE
+    reason: str | None = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, StayOutcome
+from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State, StayOutcome
 from tests.scenarios.model import Record, Rung, Stay, Talked, scenario
 from tests.scenarios.stage import Stage
 
@@ -15,14 +15,14 @@ LINE = {"line": ["Answer()", "Queue({sales},tT,,,60)", "Hangup()"]}
 BRIEF = {"line": ["Answer()", "Queue({sales},,,,3)", "Wait(0.3)", "Hangup()"]}
 
 
-def taken(by: EndedBy, seconds: float = 1.2) -> Record:
+def taken(by: EndedBy, seconds: float = 1.2, state: State = State.AVAILABLE) -> Record:
     """Anna took it, and they talked."""
     return Record(
         IN,
         Disposition.ANSWERED,
         by,
         [Stay("sales", StayOutcome.ANSWERED, "anna")],
-        [Rung("anna", ANSWERED, "sales")],
+        [Rung("anna", ANSWERED, "sales", state)],
         [Talked("anna", seconds, queue="sales")],
     )
 
@@ -237,7 +237,7 @@ async def queue_ringall_race(s: Stage) -> None:
 @scenario(
     "queue",
     taken(CALLER, 2.3),
-    taken(CALLER, 0.8),
+    taken(CALLER, 0.8, State.ON_CALL),
     queues={"sales": {"extra": {"ringinuse": "yes"}}},
     numbers=LINE,
 )

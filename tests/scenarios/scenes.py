@@ -1,9 +1,9 @@
 """All scenarios, entered by importing the modules that hold them."""
 
-from tests.scenarios import direct, duty, other, programs, queues, transfers
+from tests.scenarios import direct, duty, other, programs, queues, states, transfers
 from tests.scenarios.model import ALL, Scenario
 
-_MODULES = (direct, queues, transfers, other, programs, duty)
+_MODULES = (direct, queues, transfers, other, programs, duty, states)
 
 
 def loaded() -> dict[str, Scenario]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from cti.core.facts import State
 from tests.pbx.provision import PROJECT_ROOT
 from tests.scenarios import test_faults
 from tests.scenarios.faults import ELSEWHERE, FAULTS
@@ -34,12 +35,14 @@ by `cti record`, alone, beside the queue_log, CDR and CEL of the same run (tests
 * live, all of them on one PBX at the same time, so that calls overlap (`pytest tests/scenarios/test_live.py`),
 * against the books of the same run, both times. *Books* names what was compared: queue_log passes (outcome, agent,
   wait, talk) where a queue took part; CDR rows; CEL: every channel in exactly one record, what belongs together in one and
-  nothing else, each phone's talks to 0.15 s as it was bridged, through Local channels too, and when it was picked up. A
+  nothing else, each phone's talks as it was bridged, through Local channels too. To 0.15 s of what CEL has (or in
+  queue_log's second, where CEL has nothing): begin, answer and end of calls, legs and ringings, joining, answer and leaving
+  of passes, transfers; and the causes of hangups. No book has holds, nor when a program's recording began and ended. A
   name in that column is a rule below that explains a difference.
 
-People and queues have roles: Anna, Ben and Carl are agents, *line* and *desk* numbers that customers dial. Durations
-are compared within 0.3 s; `…` means as long as pressing the keys takes. Several records mean several calls that must
-never become one.
+People and queues have roles: Anna, Ben and Carl are agents, *line* and *desk* numbers that customers dial. Who rang was
+available, unless the state, as it began to ring, stands behind the name. Durations are compared within 0.3 s; `…` means as
+long as pressing the keys takes. Several records mean several calls that must never become one.
 
 `python -m tests.scenarios.record [NAME…]` makes the recordings again.
 """
@@ -133,7 +136,9 @@ def _parts(parts: Iterable[Stay | Rung | Talked | Moved | Taped]) -> Iterable[st
             case Stay():
                 yield f"queue {part.queue}: {part.outcome}" + (f" by {part.agent}" if part.agent else "")
             case Rung():
-                yield f"{part.agent} rang: {part.outcome}"
+                state = "" if part.state is State.AVAILABLE else f" ({part.state or 'of no state'}"
+                why = f", {part.reason}" if part.reason else ""
+                yield f"{part.agent}{state}{why}{')' if state else ''} rang: {part.outcome}"
             case Talked():
                 hold = f" ({_seconds(part.hold)} on hold)" if part.hold or part.hold is None else ""
                 yield f"{part.who} talked {_seconds(part.seconds)}{hold}"

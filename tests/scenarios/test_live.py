@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from tests.pbx.provision import find_tree, provision
 from tests.scenarios.celbook import beside_cel
-from tests.scenarios.judge import Books, Run, Session, compared, differences, hear, unexplained
+from tests.scenarios.judge import Books, Run, Session, compared, differences, hear, states_held, unexplained
 from tests.scenarios.run import BookEnds, Outcome, house, play_all, recorded
 from tests.scenarios.scenes import loaded
 
@@ -53,6 +53,7 @@ async def test_the_record_live(played: Played, name: str) -> None:
     assert not outcome.trouble, outcome.trouble
     run = Run.of(loaded()[name], outcome.summary)
     assert differences(played.session, run, SPARE) == []
+    assert states_held(played.session, run) == []
     assert unexplained(compared(played.session, played.books, run), run) == []
     odd = beside_cel(played.session, played.books, run.channels)
     assert [str(one) for one in odd if one.reason not in run.scenario.explained] == []

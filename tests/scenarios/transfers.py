@@ -1,6 +1,6 @@
 """Calls that are handed on: blind, attended, half-finished, cancelled, in chains, by the caller, by a program."""
 
-from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, StayOutcome
+from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State, StayOutcome
 from tests.scenarios.model import Moved, Record, Rung, Stay, Talked, scenario
 from tests.scenarios.stage import Desk, Line, Stage
 
@@ -553,7 +553,13 @@ async def half_finished_by_feature_code(s: Stage) -> None:
         Disposition.ANSWERED,
         CALLER,
         BY_ANNA,
-        [Rung("anna", ANSWERED, "sales"), Rung("ben", CANCELLED), Rung("anna", ANSWERED)],
+        [
+            Rung("anna", ANSWERED, "sales"),
+            Rung("ben", CANCELLED),
+            Rung(
+                "anna", ANSWERED, state=State.ON_CALL
+            ),  # Asterisk keeps her line until the transfer is decided
+        ],
         [Talked("anna", None, hold=None, queue="sales"), Talked("anna", 1.0, queue="sales")],
         [Moved("half_finished", "anna", "ben", "recalled")],
     ),

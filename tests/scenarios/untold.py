@@ -12,6 +12,7 @@ UNTOLD: Mapping[str, tuple[str, set[str]]] = {
     "attended_to_a_busy_phone": ("a consultation that failed and was never told live", {"call"}),
     "dialler_calls_a_customer": ("CEL does not name the number a program dialled", {"call.dialed_number", "leg.number"}),
     "dialler_gives_no_number": ("likewise", {"call.dialed_number", "leg.number"}),
+    "direct_to_an_agent_in_wrap_up": ("no book has a member's time to wrap up", {"attempt.agent_state"}),
     "direct_unreachable": ("DIALSTATUS is concluded from the cause", {"leg.dial_status"}),
     "half_finished_and_recalled": (
         "CEL says the same of a transfer to a ringing phone and of one to a phone that was answered",
