@@ -31,8 +31,11 @@ _ENDS: dict[type[Any], str] = {
     Leg: "ended_at",
     Attempt: "ended_at",
     Talk: "ended_at",
-    QueueStay: "left_at",
+    QueueStay: "outcome",
     Recording: "stopped_at",
+    AwayEpisode: "ended_at",
+    Fault: "ended_at",
+    Gap: "filled_at",
 }
 
 
@@ -42,9 +45,15 @@ def is_over(fact: Fact) -> bool:
     return end is None or getattr(fact, end) is not None
 
 
+def reopens(fact: Fact, older: Fact) -> bool:
+    """Whether a fact of the same key was over already: this one was made of what was known before."""
+    end = _ENDS.get(type(fact))
+    return end is not None and getattr(fact, end) is None and getattr(older, end) is not None
+
+
 @dataclass(slots=True)
 class Pending:
-    """Facts by key in order of arrival: the last one of each key wins."""
+    """Facts by key in order of arrival: the last one of each key wins, but what is over stays so."""
 
     live: dict[FactKey, Fact] = field(default_factory=dict)
     books: dict[FactKey, Fact] = field(default_factory=dict)  # written only where there is no row
@@ -81,6 +90,11 @@ class Pending:
 
     def put_back(self, older: "Pending") -> None:
         """Take in what could not be written; what came since wins."""
-        self.live = older.live | self.live
+        newer = self.live
+        self.live = older.live
+        for key, fact in newer.items():
+            before = self.live.get(key)
+            if before is None or not reopens(fact, before):
+                self.live[key] = fact
         self.books = older.books | self.books
         self.waiters = older.waiters + self.waiters

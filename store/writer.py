@@ -21,7 +21,7 @@ from cti.core.facts import Call, Fact, FactKey
 from store import upserts
 from store.engine import translated
 from store.errors import StoreError
-from store.pending import Pending
+from store.pending import Pending, reopens
 from store.tables import FACT_TABLES
 from store.transact import Transactor, is_about_data
 
@@ -104,8 +104,11 @@ class Writer:
                 continue
             if from_books or (kind is Call and upserts.is_from_books(fact)):
                 books[fact.key] = fact
-            else:
-                live[fact.key] = fact
+                continue
+            key = fact.key
+            older = live.get(key)
+            if older is None or not reopens(fact, older):
+                live[key] = fact
         if self._task.done():
             self._give_up_all()
         else:

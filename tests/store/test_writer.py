@@ -29,6 +29,7 @@ from cti.core.facts import (
 )
 from store import Store, StoreError, engine, open_store
 from store.engine import parse_url
+from store.pending import reopens
 from store.tables import FACT_TABLES
 from store.transact import transactor
 from store.writer import Writer
@@ -269,6 +270,21 @@ async def test_what_is_over_is_not_opened_again(store: Store, database: Database
     assert {
         kind.__name__: len(before[table.name]) for kind, table in FACT_TABLES.items() if before[table.name]
     } == Counter(type(fact).__name__ for fact in ended)
+
+
+async def test_what_is_over_is_not_opened_again_before_it_is_written(
+    store: Store, database: Database
+) -> None:
+    """B1: what the books were held against may have ended meanwhile; both come in one batch, also after a refused one."""
+    stale = [(began, ended) for began, ended in OVER if reopens(began, ended)]
+    ended = [fact for _, fact in stale]
+    assert len({type(fact) for fact in ended}) == 7
+    store.writer.put([*ended, *(fact for fact, _ in stale)])
+    await store.writer.committed()
+    before = everything(database)
+    store.writer.put(ended)
+    await store.writer.committed()
+    assert everything(database) == before
 
 
 async def test_a_part_stays_with_the_older_call(store: Store) -> None:
