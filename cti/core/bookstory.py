@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cti.core.books import CdrRow
 from cti.core.cel import CelRow
-from cti.core.story import Books, Parts, Step
+from cti.core.story import CALLER, Books, Parts, Step
 
 _CONFERENCES = frozenset({"ConfBridge", "MeetMe", "Page"})
 _VOICEMAIL = "VoiceMail"
@@ -35,7 +35,7 @@ def told_by_the_books(
 
 class _FromBooks:
     def __init__(self, parts: Parts, names: Mapping[str, str], told: Sequence[Step]) -> None:
-        self._channels, self._names = parts.channels, names
+        self._channels, self._names, self._told = parts.channels, names, told
         self._answered = [step.at for step in told if step.kind == "answer"]
         self._rung = [step.at for step in told if step.kind == "ring"]
         self._joined = [step.at for step in told if step.kind == "join"]
@@ -57,8 +57,7 @@ class _FromBooks:
             case "PARK_END":
                 return self._fetched(row)
             case "FORWARD":
-                to = str(row.extra.get("forward") or row.exten or "?")
-                return self._made(row, "forward", f"sends the call on to {to}", "", f"forwards to {to}")
+                return self._forwarded(row)
             case "ANSWER" if not _near(row.at, self._answered):
                 return self._answers(row)
             case "BRIDGE_ENTER" | "BRIDGE_EXIT" if row.app in _CONFERENCES:
@@ -71,6 +70,14 @@ class _FromBooks:
                 box = f"mailbox {_box(row.appdata)}"
                 return self._made(row, "mailed", "is done with the voicemail", box, "voicemail ends")
         return None
+
+    def _forwarded(self, row: CelRow) -> Step:
+        """The book names the one who called; the phone that forwards is the one that rang last for them."""
+        to = str(row.extra.get("forward") or row.exten or "?")
+        rang = [one for one in self._told if one.kind == "ring" and row.uniqueid in one.caused_by]
+        phone = max((one for one in rang if one.at <= row.at), key=lambda one: one.at, default=None)
+        made = self._made(row, "forward", f"is forwarded to {to}", "", f"forwards to {to}")
+        return made if phone is None else replace(made, who=phone.to, what=f"forwards the call to {to}")
 
     def _began(self, row: CelRow) -> Step | None:
         """An application that began, where the record has nothing of it."""
@@ -126,12 +133,12 @@ class _FromBooks:
         if row.event == "BRIDGE_EXIT":
             return self._made(row, "exit", f"leaves {room}", room, "leaves")
         peers = [name for name in row.peer.split(",") if name and not name.startswith("CBAnn/")]
-        there = (
-            f", where {_listed(self._devices.get(name, _device(name)) for name in peers)} already"
-            if peers
-            else ""
-        )
+        there = f", where {_listed(self._whom(name) for name in peers)} already" if peers else ""
         return self._made(row, "enter", f"enters {room}{there}", room, "enters")
+
+    def _whom(self, channel: str) -> str:
+        name = self._devices.get(channel, _device(channel))
+        return "the caller" if name == CALLER else name
 
     def _pooled(self, row: CelRow) -> Step:
         """An agent of the pool, whose line is lent to one caller after the other."""

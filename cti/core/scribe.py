@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cti.core.facts import Attempt, AttemptOutcome, Talk, Transfer
+from cti.core.facts import Attempt, AttemptOutcome, Leg, Talk, Transfer
 from cti.core.provenance import source_of
 from cti.core.story import CALLER, Parts, Step
 
@@ -55,10 +55,24 @@ class Scribe:
         return leg.linkedid if leg is not None else ""
 
     def dialler(self, leg_id: str) -> str:
-        """Who had this phone rung: whoever began the consultation it belongs to, or else the caller."""
+        """Who had this phone rung: the queue, whoever began the consultation it belongs to, or else the caller."""
+        leg = self.legs.get(leg_id)
+        if leg is not None and (known := self._behind(leg)):
+            return known
         linked = f"{self.parts.call.pbx}-{self.linked(leg_id)}"
         name = self.names.get(linked, CALLER)
         return CALLER if linked == leg_id or name == self.names.get(leg_id) else name
+
+    def _behind(self, leg: Leg) -> str:
+        """Who had a phone rung through channels of the PBX's own: a queue, or an agent who consults by feature code."""
+        for one in self.parts.attempts:
+            if leg.agent and one.agent == leg.agent and one.device.startswith("Local/"):
+                return f"queue {one.queue}" if one.queue else CALLER
+        for handed in self.parts.transfers:
+            consulted = handed.kind != "blind" and leg.number and leg.number == handed.to
+            if consulted and leg.dialed and leg.started_at < handed.at:
+                return self.party(handed)
+        return ""
 
     def picked_up_at(self, at: float | None) -> bool:
         """Whether somebody took a call at this instant that rang at another phone."""

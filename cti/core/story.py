@@ -110,8 +110,15 @@ class Story:
 
 
 def names_of(parts: Parts) -> dict[str, str]:
-    """What everybody is called, by uniqueid; one person's channels have one name."""
+    """What everybody is called, by uniqueid; one person's channels have one name, those inside the PBX too."""
     names = {leg.uniqueid: f"{leg.agent or leg.number or ''} {leg.device}".lstrip() for leg in parts.legs}
+    phones: dict[str | None, set[str]] = {}
+    for leg in parts.legs:
+        if not leg.device.startswith("Local/"):
+            phones.setdefault(leg.agent, set()).add(names[leg.uniqueid])
+    for leg in parts.legs:
+        if leg.agent and leg.device.startswith("Local/") and len(phones.get(leg.agent, ())) == 1:
+            names[leg.uniqueid] = next(iter(phones[leg.agent]))
     return {**names, parts.origin: CALLER}
 
 

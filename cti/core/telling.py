@@ -109,7 +109,8 @@ def _tell_hangup(scribe: Scribe, leg: Leg, who: str, *, missed: bool) -> None:
     if leg.dial_status not in {None, "ANSWER"} and not missed:
         word = leg.dial_status or ""
         status = f": {_STATUS.get(word, word.lower())}"
-    of_this_name = [one for one in scribe.parts.legs if scribe.names[one.id] == who]
+    phones = (one for one in scribe.parts.legs if not one.device.startswith("Local/"))
+    of_this_name = [one for one in phones if scribe.names[one.id] == who]
     channel = f" on {leg.channel}" if len(of_this_name) > 1 else ""
     cause = f" (cause {leg.hangup_cause})" if leg.hangup_cause else ""
     what, label = f"is gone{channel}{status}{cause}", f"is gone{status}"

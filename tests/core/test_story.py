@@ -172,11 +172,32 @@ def test_a_transfer_says_where_it_is_known_from() -> None:
         assert [step.source for step in told.steps if step.kind == "move"] == [said]
 
 
+def test_a_consultation_by_feature_code_is_the_agents() -> None:
+    """The PBX dials for the agent through channels of its own, and the story names the agent."""
+    assert "anna rings ben (was available) (DialBegin)" in lines("attended_by_feature_code")
+
+
+def test_a_member_behind_local_channels_is_one_person() -> None:
+    """Rung by the queue, with the phone's name."""
+    told = story("queue_nested_local_member")
+    assert {(step.who, step.to) for step in told.steps if step.kind == "ring"} == {
+        ("queue sales-092", "2047 PJSIP/1047")
+    }
+    assert not [actor for actor in told.actors if "Local/" in actor]
+
+
+def test_the_phone_that_forwards_is_named() -> None:
+    """The book names the one who called."""
+    told = happened(story("direct_phone_forwards", books_of("direct_phone_forwards")))
+    assert "2005 PJSIP/1005 forwards the call to 1004 [cel FORWARD]" in told
+
+
 def test_a_pickup_is_no_ringing() -> None:
     """Who takes a call that rings elsewhere was not rung."""
     told = lines("pickup_of_a_queue_call")
     assert [line for line in told if line.startswith("ben takes the ringing call")]
     assert not [line for line in told if "rings ben" in line]
+    assert "caller is connected to ben after 1.1 s (Pickup)" in told
 
 
 def test_a_talk_of_two_agents_is_told_once() -> None:
