@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cti.core.facts import Call, Fact
-from tests.daemon.test_bookkeeper import session
+from cti.daemon import explain
+from tests.daemon.test_bookkeeper import SESSION, session
 from tests.daemon.test_cli import CONFIG, cti
 from tests.daemon.test_verify import ANSWERED, made
 from tests.scenarios.run import FIXTURES
@@ -36,11 +38,10 @@ def replayed(directory: Path, scenario: str, *, books: tuple[str, ...] = ("queue
     return path
 
 
-def calls_of(config: Path) -> list[str]:
-    """Ids of all calls on record, the oldest first."""
-    text = "select id from calls where merged_into is null order by started_at"
+def rows(config: Path, query: str) -> list[tuple[str, ...]]:
+    """What the database has."""
     with sqlite3.connect(config.parent / "var" / "cti.sqlite3") as database:
-        return [row[0] for row in database.execute(text)]
+        return database.execute(query).fetchall()
 
 
 def test_the_story_of_a_call(config: Path) -> None:
@@ -93,3 +94,119 @@ def test_an_unknown_call_is_named(config: Path) -> None:
     done = cti("explain", "1.1", "--config", config)
     assert done.returncode == 1
     assert "no call '1.1' is on record; `cti calls` shows their ids" in done.stderr
+
+
+def test_a_merged_call_leads_to_the_one_it_became_a_part_of(tmp_path: Path) -> None:
+    """The consultation's id tells the whole story, and says so."""
+    config = replayed(tmp_path, "attended_by_the_phone")
+    [(part, whole)] = rows(config, "select id, merged_into from calls where merged_into is not null")
+    done = cti("explain", part, "--config", config)
+    assert done.stdout.startswith(f"{part} became part of {whole}\n")
+    assert "hands the call on to 1018 (attended)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        ("conference_coming_and_going", "enters conference 064"),
+        ("parked_and_fetched", "is fetched by 2024 PJSIP/1024"),
+        ("voicemail_after_a_queue", "is asked to leave a message in mailbox 1000@default"),
+    ],
+)
+def test_what_the_books_alone_tell_is_in_the_story(tmp_path: Path, scenario: str, words: str) -> None:
+    """B1: marked with the book's word, in the timeline and in the JSON."""
+    config = replayed(tmp_path, scenario)
+    [(call,)] = rows(config, "select id from calls where direction = 'inbound' and merged_into is null")
+    assert words in cti("explain", call, "--config", config).stdout
+    steps = json.loads(cti("explain", call, "--json", "--config", config).stdout)["steps"]
+    [step] = [step for step in steps if words in step["what"]]
+    assert step["source"] == "cel"
+    assert step["lines"]
+
+
+# --- what the books do not tell -------------------------------------------------------------------------------------
+
+
+def test_without_books_the_story_is_unverified(tmp_path: Path) -> None:
+    """B4: told from the record, and said so, in the text and in the JSON."""
+    config = made(tmp_path, session(), books=False)
+    done = cti("explain", ANSWERED, "--config", config)
+    assert done.returncode == 0
+    assert "UNVERIFIED: queue_log and cdr_csv not configured" in done.stdout
+    assert "joins the queue" in done.stdout
+    story = json.loads(cti("explain", ANSWERED, "--json", "--config", config).stdout)
+    assert (story["verified"], story["unverified"]) == (False, "queue_log and cdr_csv not configured")
+
+
+def test_books_that_cannot_be_believed_leave_the_story_unverified(tmp_path: Path) -> None:
+    """B4: a book that is not there although the call must be in it; the file is named."""
+    config = made(tmp_path, session())
+    config.write_text(config.read_text().replace(str(SESSION / "queue_log"), str(tmp_path / "mistyped")))
+    done = cti("explain", ANSWERED, "--config", config)
+    assert done.returncode == 0
+    assert "UNVERIFIED: " in done.stdout
+    assert "mistyped does not exist" in done.stdout
+
+
+def test_books_in_a_directory_that_is_not_there_leave_the_story_unverified(tmp_path: Path) -> None:
+    """B4: what cannot be read at all."""
+    config = made(tmp_path, session())
+    config.write_text(config.read_text().replace(str(SESSION / "cdr.csv"), str(tmp_path / "no" / "cdr.csv")))
+    story = json.loads(cti("explain", ANSWERED, "--json", "--config", config).stdout)
+    assert story["verified"] is False
+    assert "no/cdr.csv" in story["unverified"]
+
+
+def test_without_cel_there_is_a_note(tmp_path: Path) -> None:
+    """The CDR and queue_log are enough to verify, and say less."""
+    config = replayed(tmp_path, "voicemail_after_a_queue", books=("queue_log", "cdr"))
+    [(call,)] = rows(config, "select id from calls")
+    done = cti("explain", call, "--config", config)
+    assert "UNVERIFIED" not in done.stdout
+    assert "note: CEL is not configured" in done.stdout
+    assert "is asked to leave a message in mailbox 1000@default" in done.stdout
+
+
+# --- what comes from outside ----------------------------------------------------------------------------------------
+
+EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u202e"
+
+
+def test_nothing_from_outside_steers_the_terminal(tmp_path: Path) -> None:
+    """G1: names, numbers, queues, channels and lines of the books come from callers and other machines."""
+    config = replayed(tmp_path, "blind_by_the_phone")
+    with sqlite3.connect(config.parent / "var" / "cti.sqlite3") as database:
+        database.execute(
+            "update calls set caller_name = ?, caller_number = ?, dialed_number = ?", (EVIL,) * 3
+        )
+        database.execute("update legs set device = device || ?, channel = channel || ?", (EVIL, EVIL))
+        database.execute("update queue_stays set queue = ?, agent = ?", (EVIL, EVIL))
+        database.execute("update attempts set queue = ?, agent = ?, device = ?", (EVIL,) * 3)
+        database.execute("update transfers set [to] = ?", (EVIL,))
+    for book in ("queue_log", "cel.csv", "cdr.csv"):
+        text = (FIXTURES / f"blind_by_the_phone.{book}").read_text("utf-8").replace("138", f"{EVIL}138")
+        (tmp_path / book).write_text(text, "utf-8")
+        config.write_text(
+            config.read_text().replace(str(FIXTURES / f"blind_by_the_phone.{book}"), str(tmp_path / book))
+        )
+    [(call, *_), *_] = rows(config, "select id from calls order by started_at")
+    for options in ([], ["--lines"], ["--json"]):
+        done = cti("explain", call, *options, "--config", config)
+        assert done.returncode == 0, done.stderr
+        assert [char for char in done.stdout if not char.isprintable() and char != "\n"] == []
+    assert json.loads(done.stdout)["call"] == call
+    assert "owned" in done.stdout
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_picture_is_as_wide_as_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Six people at 80 columns: no line is folded."""
+    config = replayed(tmp_path, "blind_chain_of_three")
+    [(call, *_), *_] = rows(config, "select id from calls")
+    monkeypatch.setattr(explain, "console", lambda: Console(width=width, highlight=False))
+    shown = cti("explain", call, "--config", config).stdout.splitlines()
+    assert max(map(len, shown)) <= width
+    drawn = [line for line in shown if "│" in line]
+    assert sum("hands on to" in line for line in drawn) == 3
