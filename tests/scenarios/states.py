@@ -11,7 +11,7 @@ LINE = ["Answer()", "Queue({sales},,,,60)", "Hangup()"]
 
 def gave_up(rung: Rung) -> Record:
     """The customer hung up while it rang."""
-    return Record(IN, Disposition.NO_ANSWER, CALLER, attempts=[rung])
+    return Record(IN, Disposition.NO_ANSWER, CALLER, attempts=[rung], dialed="desk")
 
 
 @scenario(
@@ -47,6 +47,7 @@ async def direct_to_an_agent_who_is_away(s: Stage) -> None:
         [Stay("sales", StayOutcome.ANSWERED, "anna")],
         [Rung("anna", AttemptOutcome.ANSWERED, "sales")],
         [Talked("anna", 0.8, queue="sales")],
+        dialed="line",
     ),
     gave_up(Rung("anna", AttemptOutcome.CANCELLED, state=State.WRAP_UP)),
     queues={"sales": {}},
