@@ -120,12 +120,14 @@ class Completion:
         first = stored.answered_at is None or (served or 0.0) < stored.answered_at - _CLEARLY
         if served is not None and self._missed(served) and first:
             changes["answered_at"] = served  # nobody saw them served first
+        began = stored.id == told.id and self._missed(told.started_at)
+        if began and told.dialed_number not in {"", "s", stored.dialed_number}:
+            changes["dialed_number"] = told.dialed_number  # a list has where the caller is now
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
-            if told.dialed_number not in {"", "s", stored.dialed_number}:
-                changes["dialed_number"] = told.dialed_number  # a list has where the caller is now
         elif stored.id != told.id and self._missed(told.started_at):  # found when its first channel had gone
-            changes |= {name: getattr(told, name) for name in _FIRST if getattr(told, name) not in _NOTHING}
+            of_first = {name: getattr(told, name) for name in _FIRST}
+            changes |= {k: v for k, v in of_first.items() if v not in (*_NOTHING, getattr(stored, k))}
         if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
             if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
@@ -199,9 +201,17 @@ class Completion:
             if not moved and told.outcome is not None and other:
                 changes |= {name: getattr(told, name) for name in _HOW_LEFT}
                 self._taken_back.add(stored.queue)
-        if {"answered_at", "left_at"} & changes.keys() or stored.wait is None:
+        if self._missed(told.joined_at) and self._joined_elsewhen(stored, told):
+            changes["joined_at"] = told.joined_at  # a list has waits in whole seconds
+        if "left_at" not in changes and self._noticed_late(stored.left_at, told.left_at):
+            changes["left_at"] = told.left_at
+        if {"answered_at", "left_at", "joined_at"} & changes.keys() or stored.wait is None:
             changes |= {"wait": told.wait} if told.wait != stored.wait else {}
         self._update(stored, changes)
+
+    def _joined_elsewhen(self, stored: QueueStay, told: QueueStay) -> bool:
+        """Whether the books know better when they joined; an instant that is queue_log's alone has whole seconds."""
+        return abs(stored.joined_at - told.joined_at) > (1.0 if told.joined_at.is_integer() else TOGETHER)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
         stored = self._attempts.get(told.id)
@@ -221,6 +231,10 @@ class Completion:
             other = self._missed(told.started_at) and told.queue not in {None, stored.queue}
             if other or self._is_guess(stored.started_at):  # found ringing; for whom was concluded
                 changes |= {"stay_id": told.stay_id, "queue": told.queue}
+            if self._is_guess(stored.started_at) and told.started_at < stored.started_at - TOGETHER:
+                changes["started_at"] = told.started_at  # it rang already when somebody looked
+            if self._noticed_late(stored.ended_at, told.ended_at):
+                changes["ended_at"] = told.ended_at
             self._update(stored, {k: v for k, v in changes.items() if getattr(stored, k) != v})
 
     def _on_record(self, call_id: str) -> Iterable[Part]:
@@ -333,6 +347,12 @@ class Completion:
     def _is_guess(self, value: object) -> bool:
         """Whether an instant is when somebody looked, after a gap, and not when it happened."""
         return isinstance(value, float) and any(abs(value - one) < SAME_INSTANT for one in self._guesses)
+
+    def _noticed_late(self, ours: float | None, theirs: float | None) -> bool:
+        """Whether it happened before a gap was over, and was concluded from what was seen after it."""
+        if ours is None or theirs is None or theirs > ours - TOGETHER:
+            return False
+        return any(theirs < gap.ended_at <= ours + SAME_INSTANT for gap in self._gaps)
 
     def _later(self, ours: float, theirs: float) -> bool:
         """Whether the books know no more than that an Asterisk died, and we heard of it later than they."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from cti.core import events as ev
 from cti.core.backfill import Rows, plan
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
 from cti.core.cel import CelRow
@@ -32,10 +33,11 @@ from cti.core.facts import (
 )
 from cti.core.memory import Known
 from cti.core.mismatch import MismatchReason, Report
+from tests.scenarios.fixtures import run_of
 from tests.scenarios.judge import PBX, RULES, hear
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
-from tests.scenarios.test_gaps import books
+from tests.scenarios.test_gaps import NAMES, books, fill, gaps_of, heard, interrupted
 
 HOUR = 3600.0
 EXPLAINED = {
@@ -325,3 +327,20 @@ def test_a_call_that_the_pbx_died_in_is_explained() -> None:
     assert {one.rule for one in report.explained} == {"cut_off"}
     wrong = compared(run, on(Call, caller_number="WRONG")(facts), cel=cel, cdr=(), queue_log=log)
     assert [one.reason for one in wrong.mismatches] == [MismatchReason.CALLER]
+
+
+# --- after a gap ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_books_completed_agrees_with_them(name: str) -> None:
+    """B3, B4: wherever a daemon died and came back, nothing in its completed records differs from the books."""
+    run, rows, whole = run_of(loaded()[name]), books(name), told(name)
+    events = heard(name, run)
+    first = next(n for n, event in enumerate(events) if isinstance(event, ev.ChannelCreated))
+    for dies, returns in gaps_of(name, len(events) - first)[:3]:
+        session, gap = interrupted(events, first + dies, first + returns)
+        fill(session, gap, rows)
+        report = compared(whole, session.latest.values())
+        assert shown(report) == [], (dies, returns)
+        assert {one.rule for one in report.explained} <= EXPLAINED.get(name, set())
