@@ -158,6 +158,11 @@ class DatabaseBooks:
         """Seconds after which a row is surely committed."""
         return self._settings.late
 
+    @property
+    def timezone(self) -> str:
+        """The one in which local times are read."""
+        return self._settings.timezone
+
     async def read(self, since: float, until: float) -> DatabaseRows:
         """Every row of [since, until] (epochs); of the CDR, rows that ended then. Raises BookUnreadable."""
         try:

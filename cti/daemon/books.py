@@ -6,7 +6,7 @@ brings the three together. Of files only what was added since the last look is r
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import partial
@@ -20,7 +20,7 @@ from cti.core.cdrcel import cel_of
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.instants import zone_error
 from cti.daemon.bookdb import DatabaseBooks
-from cti.daemon.bookindex import BadLines, Kept, Kind
+from cti.daemon.bookindex import NEWEST, BadLines, Kept, Kind
 from cti.daemon.bookreader import BookReader, BookUnreadable
 from cti.daemon.shipped import BEHIND, ShippedBooks
 
@@ -148,6 +148,7 @@ class Books:
         if self._database is None:
             return found
         tables = await self._database.read(since, until)
+        self._check_zone(tables.cdr or (), tables.cel or (), self._database.timezone, f"{self._where}.books")
         bad = {_NAMES[name]: self._new(lines) for name, lines in tables.bad.items()}
         return replace(
             found,
@@ -176,30 +177,25 @@ class Books:
         queue_log = span("queue_log", self._queue_log)
         cdr = span("cdr_csv", self._cdr)
         cel = span("cel_csv", self._cel)
-        self._check_zone()
+        newest_cdr = self._cdr.newest if self._cdr is not None else ()
+        newest_cel = self._cel.newest if self._cel is not None else ()
+        self._check_zone(newest_cdr, newest_cel, self._timezone, self._where)
         return BookRows(queue_log, cdr, cel, bad, self.places, frozenset(absent))
 
-    def _check_zone(self) -> None:
-        """Refuse a file whose times are hours away from its own channels: no window would find the right rows."""
-        cdr = self._cdr.newest[-_JUDGED:] if self._cdr is not None else ()
-        cel = self._cel.newest if self._cel is not None else ()
+    def _check_zone(self, cdr: Sequence[CdrRow], cel: Sequence[CelRow], zone: str, where: str) -> None:
+        """Refuse a book whose times are hours away from its own channels: no window would find the right rows."""
         begins = {
-            "cdr_csv": [(row.uniqueid, row.start) for row in cdr],
-            "cel_csv": [(row.uniqueid, row.at) for row in cel if row.event == "CHAN_START"],
+            "cdr_csv": [(row.uniqueid, row.start) for row in cdr[-_JUDGED:]],
+            "cel_csv": [(row.uniqueid, row.at) for row in cel[-NEWEST:] if row.event == "CHAN_START"],
         }
         for name, of in begins.items():
             error = zone_error(of)
             if error:
-                raise BookUnreadable(self._in_another_zone(name, of[-1][1], error))
-
-    def _in_another_zone(self, name: str, at: float, error: float) -> str:
-        offset = datetime.fromtimestamp(at, ZoneInfo(self._timezone)).utcoffset() or timedelta()
-        really = offset.total_seconds() + error
-        cure = f"that of the PBX, which is at {_utc(really)}" if really else '"UTC" (as with usegmtime = yes)'
-        return (
-            f"{self.places[name]}: its times are {abs(error) / 3600:g} h too {'late' if error > 0 else 'early'} when read "
-            f"as {self._timezone}: they are hours away from the calls themselves; set {self._where}.timezone to {cure}"
-        )
+                offset = datetime.fromtimestamp(of[-1][1], ZoneInfo(zone)).utcoffset() or timedelta()
+                raise BookUnreadable(
+                    f"{self.places[name]}: its times are {_hours(error)} when read as {zone}: they are hours away from the "
+                    f"calls themselves; set {where}.timezone to {_zone_at(offset.total_seconds() + error)}"
+                )
 
     def _new(self, lines: Iterable[BadLine]) -> BadLines:
         """Bad rows of a table, each new once, as long as it is among those remembered."""
@@ -224,6 +220,11 @@ def _end(row: CdrRow) -> float:
     return row.end
 
 
-def _utc(offset: float) -> str:
-    """`UTC+08:00`."""
-    return str(timezone(timedelta(seconds=offset)))
+def _hours(error: float) -> str:
+    return f"{abs(error) / 3600:g} h too {'late' if error > 0 else 'early'}"
+
+
+def _zone_at(offset: float) -> str:
+    if not offset:
+        return '"UTC" (as with usegmtime = yes)'
+    return f"that of the PBX, which is at {timezone(timedelta(seconds=offset))}"

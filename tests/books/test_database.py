@@ -22,6 +22,7 @@ from tests.mariadb.server import MariaDB
 T0 = 1_795_000_000  # 2026-11-18T11:06:40Z
 UTC = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 FOLD = 1_792_890_000  # Berlin's clocks go back
 
 
@@ -153,6 +154,27 @@ async def test_tables_and_files_together(database: Tables, tmp_path: Path) -> No
     assert (len(found.queue_log or ()), len(found.cdr or ()), found.cel) == (1, 1, None)
     without = Books(PbxSettings.model_construct(queue_log=None, cdr_csv=None, cel_csv=None), database=tables)
     assert without.missing == "queue_log not configured"
+
+
+async def test_tables_in_another_time_zone_are_refused(database: Tables) -> None:
+    """A FreePBX whose zone the configuration does not know: every window would hold other calls, so it is said."""
+    database.insert("cdr", [cdr(database, T0 + 60 * number, zone=SHANGHAI) for number in range(6)])
+    settings = PbxSettings.model_construct(queue_log=None, cdr_csv=None, cel_csv=None)
+    eight = 8 * 3600
+    right, wrong = (
+        Books(
+            settings,
+            database=database.books(cel_table="", queue_log_table="", timezone=zone),
+            where="pbx.main",
+        )
+        for zone in ("Asia/Shanghai", "UTC")
+    )
+    assert len((await right.read(T0 - 5, T0 + 600)).cdr or ()) == 6
+    assert len((await wrong.read(T0 - 5, T0 + 600)).cdr or ()) == 0
+    with pytest.raises(
+        BookUnreadable, match=r"cdr_table: .* 8 h too late .* set pbx.main.books.timezone to .*\+08:00"
+    ):
+        await wrong.read(T0 + eight - 5, T0 + eight + 600)
 
 
 async def test_what_cannot_be_read_is_said_with_its_cure(database: Tables) -> None:
