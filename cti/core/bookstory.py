@@ -58,7 +58,7 @@ class _FromBooks:
                 return self._fetched(row)
             case "FORWARD":
                 return self._forwarded(row)
-            case "ANSWER" if not _near(row.at, self._answered):
+            case "ANSWER" if not (_inside(row) or _near(row.at, self._answered)):
                 return self._answers(row)
             case "BRIDGE_ENTER" | "BRIDGE_EXIT" if row.app in _CONFERENCES:
                 return self._conference(row)
@@ -86,7 +86,7 @@ class _FromBooks:
             case "Queue" if not _near(row.at, self._joined):
                 what = "is not let into the queue: it is full, or nobody is there"
                 return self._made(row, "join", what, f"queue {first}", "is not let in")
-            case "Dial" if not _near(row.at, self._rung):
+            case "Dial" if not (_inside(row) or _near(row.at, self._rung)):
                 return self._made(
                     row, "ring", f"has {first} dialled, and nothing rings", "", f"dials {first}"
                 )
@@ -97,6 +97,8 @@ class _FromBooks:
 
     def _answers(self, row: CelRow) -> Step:
         """Before anybody is spoken with: in a menu, a queue or a mailbox, or a mobile that is asked to confirm."""
+        if row.app.startswith("Pickup"):
+            return self._made(row, "answer", "asks for the call that rings", "", "asks for the call")
         if row.uniqueid in self._dialed:
             return self._made(row, "answer", "answers, and is not put through yet", "", "answers")
         app = f" ({row.app})" if row.app else ""
@@ -170,6 +172,11 @@ class _FromBooks:
     def _cdr(self, row: CdrRow, at: float, kind: str, what: str, to: str) -> Step:
         who, verb = self._names[row.uniqueid], f"{row.disposition} {row.lastapp}"
         return Step(at, kind, who, what, "cdr", verb, to, _few(what), frozenset({row.uniqueid}))
+
+
+def _inside(row: CelRow) -> bool:
+    """Whether it is of a channel of the PBX's own, which is nobody."""
+    return row.channel.startswith("Local/")
 
 
 def _near(at: float, others: Iterable[float]) -> bool:

@@ -1,5 +1,6 @@
 """How each step of a call's story is known: the source of the facts, and the lines of the PBX's books that prove it."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -88,28 +89,33 @@ def _cdr_line(row: CdrRow, named: Mapping[str, str]) -> Line:
 
 
 def proven(steps: Sequence[Step], lines: Sequence[Line]) -> tuple[tuple[Step, ...], tuple[Line, ...]]:
-    """The steps with the lines that prove them, and the lines that prove none; a line proves one step at most.
+    """The steps (in order of time) with the lines that prove them, and the lines that prove none; a line proves one step at most.
 
-    A step that is known from a book names the book's own words for it.
+    A step that is known from a book names the book's own word for it.
     """
     beside: list[list[Line]] = [[] for _ in steps]
     rest: list[Line] = []
+    instants = [step.at for step in steps]
     for line in lines:
-        best = min(_fits(steps, line), default=None)
+        near = range(
+            bisect_left(instants, line.at - _NEAR), bisect_right(instants, line.at + _SECOND + _NEAR)
+        )
+        best = min(_fits(steps, near, line), default=None)
         (rest if best is None else beside[best[-1]]).append(line)
     told = tuple(_with(step, tuple(found)) for step, found in zip(steps, beside, strict=True))
     return told, tuple(rest)
 
 
 def _with(step: Step, lines: tuple[Line, ...]) -> Step:
-    words = dict.fromkeys(line.verb for line in lines if line.book == step.source)
-    return replace(step, lines=lines, event=step.event or ", ".join(words))
+    word = next((line.verb for line in lines if line.book == step.source), "")
+    return replace(step, lines=lines, event=step.event or word)
 
 
-def _fits(steps: Sequence[Step], line: Line) -> Iterator[tuple[float, int, int]]:
-    """How well the line fits each step it may prove: how far they are apart, and how typical it is; the smallest is best."""
+def _fits(steps: Sequence[Step], near: range, line: Line) -> Iterator[tuple[float, int, int]]:
+    """How well the line fits each of the near steps that it may prove: how far they are apart, and how typical it is; the smallest is best."""
     verb = "cdr" if line.book == "cdr" else line.verb
-    for place, step in enumerate(steps):
+    for place in near:
+        step = steps[place]
         proofs = _PROOFS.get(step.kind, ())
         about = step.channels | step.caused_by if verb.startswith(_CAUSES) else step.channels
         other = verb.startswith(_OF_MEMBERS) and line.member not in step.who.split()

@@ -143,7 +143,7 @@ def _tell_talk(scribe: Scribe, talk: Talk, told: Sequence[Talk]) -> None:
 
 def _held(talk: Talk) -> str:
     if talk.hold is None:
-        return " (no book tells of hold)"
+        return " (seconds on hold not known)"
     return f" ({talk.hold:.1f} s of it on hold)" if talk.hold else ""
 
 

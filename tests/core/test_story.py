@@ -332,7 +332,7 @@ def test_recordings_and_hold_have_their_instants_and_seconds() -> None:
     assert any("is no longer recorded (paused for " in line for line in lines("recorded_and_paused"))
     assert any(" s of it on hold)" in line for line in lines("hold_by_the_agent"))
     missed = told_from_books("hold_by_the_agent")
-    assert any("(no book tells of hold)" in step.what for step in missed.steps)
+    assert any("(seconds on hold not known)" in step.what for step in missed.steps)
 
 
 @pytest.mark.parametrize(
