@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from cti.core.cel import CelRow
 
+_NAMES_NOBODY = frozenset({"BRIDGE_EXIT", "HANGUP"})  # that are not known better
+
 
 @dataclass(slots=True)
 class Family:
@@ -27,21 +29,23 @@ class Family:
 def families(rows: Sequence[CelRow]) -> list[Family]:
     """All families of these rows."""
     ties = _Ties()
-    known = {row.uniqueid for row in rows}
-    pairs: set[tuple[str, str]] = set()
+    linked: dict[str, str] = {}  # each channel's latest linkedid; most rows say nothing new
     for row in rows:
-        pair = (row.uniqueid, row.linkedid)
-        if pair not in pairs:
-            pairs.add(pair)
-            ties.tie(*pair)
-        if row.extra:
-            for other in _named(row, known):
+        if linked.get(row.uniqueid) != row.linkedid:
+            linked[row.uniqueid] = row.linkedid
+            ties.tie(row.uniqueid, row.linkedid)
+    for row in rows:
+        if row.extra and row.event not in _NAMES_NOBODY:
+            for other in _named(row, linked):
                 ties.tie(row.uniqueid, other)
     found: dict[str, Family] = {}
+    of_channel: dict[str, list[CelRow]] = {}
+    for uniqueid in linked:
+        family = found.setdefault(ties.top(uniqueid), Family())
+        family.channels.add(uniqueid)
+        of_channel[uniqueid] = family.rows
     for row in rows:
-        family = found.setdefault(ties.top(row.uniqueid), Family())
-        family.rows.append(row)
-        family.channels.add(row.uniqueid)
+        of_channel[row.uniqueid].append(row)
     return list(found.values())
 
 
@@ -50,7 +54,7 @@ def _named(row: CelRow, known: Collection[str]) -> Iterator[str]:
     if row.event == "BRIDGE_ENTER":
         if row.extra.get("bridge_technology") != "holding_bridge":
             yield f"bridge {row.extra.get('bridge_id', '')}"
-    elif row.event != "BRIDGE_EXIT":
+    else:
         yield from (value for value in row.extra.values() if isinstance(value, str) and value in known)
 
 

@@ -125,12 +125,14 @@ async def _verdict(  # noqa: PLR0917 - what was asked for
         return Verdict(name, str(error))
     channels = uniqueids(read.rows()) | {row.uniqueid for row in read.cdr or ()}
     known = await queries.around(name, channels, since=since, before=now)
+    bad = {book: lines for book, lines in read.bad.items() if lines.count}
+    fit = fitness(read, known, since, until)
+    if fit.unverified:
+        return Verdict(name, fit.unverified, bad=bad, notes=fit.notes)
     pages = Pages(read.queue_log, read.cdr, read.cel or None, begin)
     edge = _EDGE + books.behind
     report = compare(name, rules, known, pages, since=since, until=until, edge=edge)
-    fit = fitness(read, known, since, until)
-    bad = {book: lines for book, lines in read.bad.items() if lines.count}
-    return Verdict(name, books.missing or fit.unverified, report, known, bad, fit.notes)
+    return Verdict(name, books.missing, report, known, bad, fit.notes)
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------

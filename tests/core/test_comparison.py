@@ -31,6 +31,7 @@ from cti.core.facts import (
     Talk,
     Transfer,
 )
+from cti.core.families import families
 from cti.core.memory import Known
 from cti.core.mismatch import MismatchReason, Report
 from tests.scenarios.fixtures import run_of
@@ -299,6 +300,17 @@ def test_a_call_whose_begin_was_not_read_is_not_told() -> None:
     run = told(TRANSFER)
     half = [row for row in run.cel if row.at > run.cel[0].at + 0.5]
     assert shown(compared(run, cel=half, since=half[0].at)) == []
+
+
+def test_rows_of_a_call_are_one_family_and_unrelated_calls_are_two() -> None:
+    """What is told of one call needs no other's rows, however it was handed on."""
+    assert len(families(told("attended_by_the_phone").cel)) == 1
+    two = families(told("agent_takes_a_second_call").cel)
+    assert len(two) == len(
+        {call.id for call in told("agent_takes_a_second_call").facts if isinstance(call, Call)}
+    )
+    assert all(family.whole for family in two)
+    assert not two[0].channels & two[1].channels
 
 
 def test_windows_that_follow_each_other_judge_everything_once() -> None:
