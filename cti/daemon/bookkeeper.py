@@ -19,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from cti.core.backfill import Plan, plan, uniqueids
+from cti.core.backfill import Plan, Rows, plan, uniqueids
 from cti.core.comparison import Pages, compare
 from cti.core.explained import RULES
 from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quality
@@ -102,6 +102,11 @@ class Span:
 
     books: BookRows
     known: Known
+    since: float  # they were read from here on
+
+    def rows(self) -> Rows:
+        """What a plan is made of."""
+        return replace(self.books.rows(), since=self.since)
 
 
 class Bookkeeper:
@@ -280,7 +285,7 @@ class Bookkeeper:
         span = await self._span(min(gap.began_at for gap in gaps), now)
         first = self._first_seen or 0.0
         found = await asyncio.to_thread(
-            plan, self._pbx, self._rules, gaps, span.books.rows(), span.known, not_before=first
+            plan, self._pbx, self._rules, gaps, span.rows(), span.known, not_before=first
         )
         await self._write(found)
         self._looked |= {gap.id for gap in gaps}
@@ -294,13 +299,13 @@ class Bookkeeper:
         names = self._channels(books)
         known = await self._records.around(self._pbx, names, since=since - _MARGIN, before=until)
         begins = [call.started_at for call in known.calls if call.quality is not Quality.COMPLETE]
-        first = min(begins, default=since)
+        first = min([since, *begins])
         if first < since:
             books = await self._read(first - _MARGIN, until)
             known = await self._records.around(
                 self._pbx, self._channels(books), since=since - _MARGIN, before=until
             )
-        return Span(books, known)
+        return Span(books, known, first - _MARGIN)
 
     @staticmethod
     def _channels(books: BookRows) -> set[str]:
@@ -361,8 +366,11 @@ class Bookkeeper:
             wanted.append(late)
         if wanted:
             span = await self._span(min(wanted), self._now())
-            rows, first = span.books.rows(), self._first_seen or 0.0
-            await self._write(plan(self._pbx, self._rules, [], rows, span.known, not_before=first))
+            rows, first = span.rows(), self._first_seen or 0.0
+            found = await asyncio.to_thread(
+                plan, self._pbx, self._rules, [], rows, span.known, not_before=first
+            )
+            await self._write(found)
         return True
 
     async def _judge(self, since: float, until: float) -> tuple[BookRows, Report]:
@@ -377,7 +385,7 @@ class Bookkeeper:
         if fit.unverified:
             raise BookUnreadable(fit.unverified)
         if fit.judged:
-            self.status.notes = fit.notes
+            self._note(fit.notes)
         pages = Pages(books.queue_log, books.cdr, books.cel or None, begin)
         report = await asyncio.to_thread(
             compare,
