@@ -245,7 +245,8 @@ def test_a_long_book_is_not_read_whole(path: Path) -> None:
     end = T0 + 365 * DAY
     assert len(book.read_now(end - 3600, end).rows) == 2
     assert counting.parsed < 18_250 / 10
-    for since in (end - 40 * DAY, T0 + 3 * DAY, T0, end - 5 * DAY):  # what came before is read when it is asked for
+    # What lies before comes when it is asked for.
+    for since in (end - 40 * DAY, T0 + 3 * DAY, T0, end - 5 * DAY):
         assert len(book.read_now(since, since + DAY - 1).rows) == 50
     assert counting.parsed < 18_250 * 1.5
 
