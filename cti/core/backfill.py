@@ -45,6 +45,7 @@ from cti.core.people import device_of
 from cti.core.retell import deaths, retell
 from cti.core.rules import Rules
 
+_FIRST_LINES = 2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 _LOOKED = 1e-4  # s; the store has microseconds
 _INSTANT = 1e-6  # s
@@ -57,6 +58,7 @@ class Rows:
     queue_log: Sequence[QueueRow] = ()
     cel: Sequence[CelRow] = ()
     source: str = "cel"
+    since: float = 0.0  # they were read from here on: of a call on record that began before, they are a piece
 
 
 @dataclass(slots=True)
@@ -123,6 +125,8 @@ class _Planner:
 
     def _take(self, told: Call, parts: list[Part]) -> None:
         on_record = self._stored(told, parts)
+        if any(call.started_at < self._rows.since + _FIRST_LINES for call in on_record):
+            return
         if {call.id for call in on_record} & self._taken:
             return  # on record as a part of another; which is right is for the comparison to say
         self._taken |= {call.id for call in on_record}

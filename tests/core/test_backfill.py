@@ -289,6 +289,28 @@ def test_calls_that_nobody_saw_say_so() -> None:
     assert found.unexplained == []
 
 
+def test_books_read_from_the_middle_of_a_call_say_nothing_of_it() -> None:
+    """B3: what one gap has filled is not told anew by a later reading that does not go back to its begin."""
+    records, missed = interrupted(12, len(heard()) - 1)
+    fill(records, missed)
+    for row in books().cel:
+        since = row.at + 0.00001
+        piece = Rows(
+            [line for line in books().queue_log if line.at >= since],
+            [line for line in books().cel if line.at >= since],
+            since=since,
+        )
+        found = plan("main", RULES, [missed], piece, known(records))
+        begun = {
+            key for key, fact in records.items() if isinstance(fact, Call) and fact.started_at < since + 1
+        }
+        named = {
+            ("call", fact.id if isinstance(fact, Call) else getattr(fact, "call_id", ""))
+            for fact in found.completed
+        }
+        assert not named & begun
+
+
 def test_a_call_that_is_missing_without_a_gap_is_added_and_named() -> None:
     """B4: a mistake of ours is not hidden by the filling."""
     records: Records = dict(whole())
