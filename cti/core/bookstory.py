@@ -84,7 +84,7 @@ class _FromBooks:
         first = row.appdata.partition(",")[0]
         match row.app:
             case "Queue" if not _near(row.at, self._joined):
-                what = "is not let into the queue: it is full, or nobody is there"
+                what = f"is not let into queue {first}: it is full, or nobody is there"
                 return self._made(row, "join", what, f"queue {first}", "is not let in")
             case "Dial" if not (_inside(row) or _near(row.at, self._rung)):
                 return self._made(

@@ -1,6 +1,6 @@
 """Telling a call's story: its waiting in queues, and whose phones rang."""
 
-from cti.core.facts import Attempt, AttemptOutcome, QueueStay, StayOutcome
+from cti.core.facts import Attempt, AttemptOutcome, QueueStay, State, StayOutcome
 from cti.core.provenance import source_of
 from cti.core.scribe import Scribe, is_pickup, uniqueid_of, words
 from cti.core.story import CALLER
@@ -18,12 +18,12 @@ def tell_stay(scribe: Scribe, stay: QueueStay) -> None:
     queue, joiner = f"queue {stay.queue}", _joiner(scribe, stay)
     if stay.outcome in _TURNED_AWAY:
         why = _TURNED_AWAY[stay.outcome]
-        what = f"is turned away by the queue: {why}"
+        what = f"is turned away by {queue}: {why}"
         scribe.add(stay, "joined_at", "join", joiner, what, "QUEUESTATUS", to=queue, label=why)
         return
     place = f" at place {stay.position}" if stay.position else ""
     about = (stay.uniqueid, uniqueid_of(stay))
-    what, label = f"joins the queue{place}", f"joins{place}"
+    what, label = f"joins {queue}{place}", f"joins{place}"
     scribe.add(stay, "joined_at", "join", joiner, what, "QueueCallerJoin", to=queue, label=label, about=about)
     waiting = (
         f"{stay.pbx}-{stay.uniqueid}"  # in the end; a transfer may have put the caller in the agent's place
@@ -33,7 +33,7 @@ def tell_stay(scribe: Scribe, stay: QueueStay) -> None:
         _tell_answer(scribe, stay, leaver, queue)
     elif stay.left_at is not None:
         word = words(stay.outcome or "unknown")
-        what, label = f"leaves the queue: {word}{_took(stay)}", f"leaves: {word}"
+        what, label = f"leaves {queue}: {word}{_took(stay)}", f"leaves: {word}"
         scribe.add(
             stay, "left_at", "leave", leaver, what, "QueueCallerLeave", to=queue, label=label, about=about
         )
@@ -54,7 +54,7 @@ def _tell_answer(scribe: Scribe, stay: QueueStay, who: str, queue: str) -> None:
     scribe.add(stay, "answered_at", "leave", who, what, event, to=queue, label=label, about=about)
     if _apart(stay):
         what, label = (
-            (f"is connected to {whom}", "is connected") if connected else ("leaves the queue", "leaves")
+            (f"is connected to {whom}", "is connected") if connected else (f"leaves {queue}", "leaves")
         )
         event = f"QueueCallerLeave{connect}"
         scribe.add(stay, "left_at", "leave", who, what, event, to=queue, label=label, about=about)
@@ -95,7 +95,7 @@ def tell_attempt(scribe: Scribe, attempt: Attempt) -> None:
     leg_id = attempt.id.removesuffix("/a")
     device = f"{attempt.agent} {attempt.device}" if attempt.agent else attempt.device
     who = scribe.names.get(leg_id, device)
-    state = f" (was {words(attempt.agent_state)})" if attempt.agent_state else ""
+    state = _state(attempt)
     by = f"queue {attempt.queue}" if attempt.queue else scribe.dialler(leg_id)
     if is_pickup(attempt):
         what, label, rang = f"takes the ringing call{state}", "takes the call", [scribe.parts.origin]
@@ -113,6 +113,17 @@ def tell_attempt(scribe: Scribe, attempt: Attempt) -> None:
         word = words(attempt.outcome or "")
         what, event = f"stops ringing: {word}", _missing(scribe, attempt)
         scribe.add(attempt, "ended_at", "miss", who, what, event, to=by, label=word, by=cause)
+
+
+def _state(attempt: Attempt) -> str:
+    """What the agent was as the phone began to ring; since when and why, if not simply available."""
+    state, since = attempt.agent_state, attempt.agent_state_since
+    if state is None:
+        return ""
+    reason = f", {attempt.agent_reason}," if attempt.agent_reason else ""
+    busy = state is not State.AVAILABLE and since is not None
+    span = f" for {attempt.started_at - since:.0f} s" if busy and since is not None else ""
+    return f" (was {words(state)}{reason}{span})"
 
 
 def _missing(scribe: Scribe, attempt: Attempt) -> str:

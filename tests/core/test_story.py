@@ -135,12 +135,12 @@ def test_whoever_hands_on_has_one_column(name: str) -> None:
 def test_a_consulted_queue_is_joined_by_the_agent() -> None:
     """Whoever consults a queue goes into it; who comes out of it is who was put through by then."""
     told = [line for line in lines("half_finished_to_a_queue") if "queue" in line or "connected" in line]
-    assert "anna joins the queue at place 1 (QueueCallerJoin)" in told
+    assert "anna joins queue support-044 at place 1 (QueueCallerJoin)" in told
     assert "caller is connected to ben after 2.0 s (DialEnd, AgentConnect)" in told
     told = lines("attended_to_a_queue")
-    assert [line for line in told if "joins the queue" in line] == [
-        "caller joins the queue at place 1 (QueueCallerJoin)",
-        "anna joins the queue at place 1 (QueueCallerJoin)",
+    assert [line for line in told if " joins queue " in line] == [
+        "caller joins queue sales-045 at place 1 (QueueCallerJoin)",
+        "anna joins queue support-045 at place 1 (QueueCallerJoin)",
     ]
     assert "anna is connected to ben after 0.0 s (DialEnd, AgentConnect)" in told
 
