@@ -185,7 +185,8 @@ def test_a_long_book_is_searched_without_losing_late_rows(
 ) -> None:
     """Weeks of a book, begun in its midst: whatever span is asked for first, and whichever next."""
     chance = random.Random(seed)
-    written, clock = [], T0
+    written: list[int] = []
+    clock = T0
     while len(written) < count:
         late = chance.choice((0, 0, 7_200, LATE - 1))  # a chain's rows come together
         for _ in range(chance.randrange(1, 15)):
