@@ -10,7 +10,12 @@ from cti.core.scribe import Scribe, is_pickup, uniqueid_of, words
 from cti.core.story import CALLER, Books, Parts, Step, Story, actors_of, in_order, names_of
 
 _SAME = 0.25  # s within which the caller's channel is answered because somebody behind it answered
-_STATUS = {"NOANSWER": "no answer", "CHANUNAVAIL": "unreachable", "CANCEL": "cancelled"}
+_STATUS = {
+    "CONTINUE": "did not take the call",
+    "NOANSWER": "no answer",
+    "CHANUNAVAIL": "unreachable",
+    "CANCEL": "cancelled",
+}
 
 
 def tell(parts: Parts, gap_ends: Sequence[float] = (), books: Books | None = None) -> Story:
