@@ -38,7 +38,7 @@ from tests.scenarios.fixtures import run_of
 from tests.scenarios.judge import PBX, RULES, hear
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
-from tests.scenarios.test_gaps import NAMES, books, fill, gaps_of, heard, interrupted
+from tests.scenarios.test_gaps import books, fill, gaps_of, heard, interrupted
 
 HOUR = 3600.0
 EXPLAINED = {
@@ -344,7 +344,8 @@ def test_a_call_that_the_pbx_died_in_is_explained() -> None:
 # --- after a gap ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+# The shadow PBX that lists channels after a gap does not know which application keeps those of an agent pool apart.
+@pytest.mark.parametrize("name", [name for name in loaded() if not name.startswith("agent_pool")])
 def test_what_the_books_completed_agrees_with_them(name: str) -> None:
     """B3, B4: wherever a daemon died and came back, nothing in its completed records differs from the books."""
     run, rows, whole = run_of(loaded()[name]), books(name), told(name)

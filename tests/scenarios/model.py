@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cti.core.explained import RULES as EXPLAINED
 from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State, StayOutcome
 from tests.pbx.asterisk import QueueConfig
 
@@ -193,24 +194,7 @@ def scenario(
 
 
 RULES: dict[str, str] = {
-    "masquerade_into_queue": (
-        "A half-finished transfer into a queue puts the caller in the place of the channel that waits there (a "
-        "masquerade). app_queue goes on under the uniqueid it now finds on the channel: ENTERQUEUE stands under that of "
-        "the consultation, CONNECT and all that follows under the caller's, and the first queue's ATTENDEDTRANSFER under "
-        "the consultation's. No pass in the book is whole; the record has the one pass there was. Explained is a pass of the "
-        "caller beside one without an end that waits, in the same queue, as the channel that the caller took the place of "
-        "(CEL: ATTENDEDTRANSFER to Queue)."
-    ),
-    "masquerade_of_the_caller": (
-        "An attended transfer to a phone that rings still, or to a menu, puts the caller in the place of the channel that "
-        "is calling or hears it (a masquerade, which swaps uniqueids without any event). app_queue closes the first pass with ATTENDEDTRANSFER under whichever uniqueid it "
-        "finds on the channel at that moment: sometimes the consultation's, and then the pass has no end in the book. "
-        "Explained is a talk as long as that line has it, for that member and queue."
-    ),
-    "pickup_of_a_queue_call": (
-        "Somebody picks up (Pickup) what rings at a member's phone. app_queue does not learn of it and writes CONNECT and "
-        "COMPLETE… for the member whose phone rang; the record credits who picked up. Explained is the agent at the phone that "
-        "by CEL (PICKUP) took the call, where the book has the one at the phone that it was taken from."
-    ),
+    name: EXPLAINED[name].text
+    for name in ("masquerade_into_queue", "masquerade_of_the_caller", "pickup_of_a_queue_call")
 }
 """The written rules for explained mismatches: name to the Asterisk behaviour behind it."""

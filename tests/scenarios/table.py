@@ -61,8 +61,9 @@ alone: the loss of the link, or the overflow, that costs events is what is known
 _RULES_HEAD = """
 ## Differences with the books that are no error
 
-A difference is explained only by one of these rules, and only in the scenarios that name it. Some hold for all calls
-and are part of the comparison itself (cti/core/reconcile.py); the first three of them are:
+A difference is explained only by one of these rules, and only in the scenarios that name it. `cti reconcile` and the daemon
+know them (cti/core/explained.py) and count what they explain apart (`cti_reconcile_explained_total`). Some hold for all
+calls and are part of the comparison itself (cti/core/reconcile.py); the first three of them are:
 
 * **not_let_in**: app_queue writes nothing at all for a caller it does not let in (join empty, full). The record has the
   call, without a stay.
