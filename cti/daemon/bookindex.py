@@ -30,6 +30,7 @@ _CHUNK = 16  # blocks of one reading, and the longest line
 HEAD, _TAIL = 1024, 64  # bytes by which a file is known again
 _SMALL = 16  # blocks; what is smaller is not worth a search
 NEWEST = 100  # rows
+_BEHIND = 10_000  # rows
 _SAMPLES = 3  # bad lines that are shown of one answer
 
 
@@ -133,6 +134,9 @@ class Index(Generic[Row]):
         """Of the file that begins with `head`; nothing is read yet."""
         self.head = head
         self.newest: deque[Row] = deque(maxlen=NEWEST)  # of those that were written last
+        self.behind: deque[Row] = deque(
+            maxlen=_BEHIND
+        )  # read since this was cleared, and older than what was asked for
         self.new_bad = 0  # met since this was last set to 0, of the span asked for or later
         self._kind, self._kept, self._block_size = kind, kept, block
         self._chunk = _CHUNK * block
@@ -239,6 +243,8 @@ class Index(Generic[Row]):
             elif row is not None:
                 self._last = self._kind.at(row)
                 self.newest.append(row)
+                if self._last < since:
+                    self.behind.append(row)
         self._settle(self._blocks[-1])
 
     def _open_block(self, offset: int) -> Block[Row]:

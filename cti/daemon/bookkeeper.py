@@ -20,6 +20,7 @@ from typing import Protocol
 import structlog
 
 from cti.core.backfill import Plan, Rows, plan, uniqueids
+from cti.core.books import CdrRow
 from cti.core.comparison import Pages, compare
 from cti.core.explained import RULES
 from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quality
@@ -162,6 +163,7 @@ class Bookkeeper:
         self._in_step = False
         self._compared_until: float | None = None
         self._untold_bad = 0  # unreadable lines, met since the last comparison
+        self._behind: list[CdrRow] = []  # came long after their time, since the last comparison
         self._looked: set[str] = set()  # gaps filled as far as their calls are over
         self._due = 0.0  # when the gaps are to be looked at
         self._latecomers = Latecomers()
@@ -259,6 +261,7 @@ class Bookkeeper:
     async def _read(self, since: float, until: float) -> BookRows:
         """What the books say of a time; lines that cannot be read are counted and shown."""
         books = await self._books.read(since, until)
+        self._behind += books.behind
         for name, lines in books.bad.items():
             if not lines.new:
                 continue
@@ -364,6 +367,7 @@ class Bookkeeper:
         if late is not None:
             log.info("books_late", pbx=self._pbx, seconds=self._now() - late)
             wanted.append(late)
+        wanted += await self._unknown_behind()
         if wanted:
             span = await self._span(min(wanted), self._now())
             rows, first = span.rows(), self._first_seen or 0.0
@@ -399,6 +403,21 @@ class Bookkeeper:
             by_end=True,
         )
         return books, report
+
+    async def _unknown_behind(self) -> list[float]:
+        """When the oldest call ended of which only a row tells that was written long after; nothing when there is none."""
+        rows, self._behind = self._behind, []
+        names = {row.uniqueid for row in rows}
+        if not names:
+            return []
+        known = await self._records.around(self._pbx, names, since=0.0, before=0.0)
+        seen = {leg.uniqueid for leg in known.legs} | {
+            call.id.removeprefix(f"{self._pbx}-") for call in known.calls
+        }
+        ends = [
+            row.end for row in rows if row.uniqueid not in seen and row.start >= (self._first_seen or 0.0)
+        ]
+        return [min(ends)] if ends else []
 
     def _note(self, notes: tuple[str, ...]) -> None:
         for note in set(notes) - set(self.status.notes):

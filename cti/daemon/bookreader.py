@@ -43,6 +43,7 @@ class Batch(Generic[Row]):
     rows: tuple[Row, ...]
     bad: BadLines
     absent: bool  # there is no such file, nor one that it was rotated into
+    behind: tuple[Row, ...] = ()  # written since the last reading, although older than the span
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class BookReader(Generic[Row]):
         self._indexes: list[Index[Row]] = []  # the ones used last come last
         self._known: dict[tuple[int, int], _Known[Row]] = {}
         self._new_bad = 0
+        self._begun = False  # something was read before
+        self._behind: list[Row] = []
         self._lock = threading.Lock()
 
     @property
@@ -133,9 +136,10 @@ class BookReader(Generic[Row]):
             raise _Moved
         self._remember(served)
         bad, self._new_bad = replace(bad, new=self._new_bad), 0
+        behind, self._behind, self._begun = tuple(self._behind), [], True
         parts.sort(key=lambda part: part[:2])
         rows = sorted((row for part in parts for row in part[2]), key=self._kind.at)
-        return Batch(tuple(rows), bad, absent=not files)
+        return Batch(tuple(rows), bad, not files, behind)
 
     def _files(self) -> list[_File]:
         """The book and what it was rotated into."""
@@ -173,7 +177,10 @@ class BookReader(Generic[Row]):
                 index = self._index_of(stream(), served)
                 if index is None:
                     return None
+                more = self._begun and (index.covers(since) or file.path == self.path)
                 index.cover(stream(), since, reach, searchable=not file.packed)
+                self._behind += index.behind if more else ()
+                index.behind.clear()
                 known = self._known[file.inode] = _Known(file.stamp, reach, index)
             elif known.index in served:
                 return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from cti.core.backfill import Rows
@@ -61,6 +61,9 @@ class BookRows:
         default_factory=dict
     )  # of each configured book: key and file, for messages
     absent: frozenset[str] = frozenset()  # configured books of which there is no file
+    behind: tuple[
+        CdrRow, ...
+    ] = ()  # of the CDR's file, written since the last reading although older than the span
 
     def rows(self) -> Rows:
         """For the filling of gaps: CEL, or what the CDR implies where CEL is not kept, not there or says nothing."""
@@ -162,6 +165,7 @@ class Books:
         """As `read`, in this thread; the files alone."""
         bad: dict[str, BadLines] = {}
         absent: set[str] = set()
+        behind: list[Any] = []
         if self._shipped is not None:
             self._shipped.check(until)
 
@@ -172,6 +176,8 @@ class Books:
             bad[name] = batch.bad
             if batch.absent:
                 absent.add(name)
+            if reader is self._cdr:
+                behind.extend(batch.behind)
             return batch.rows
 
         queue_log = span("queue_log", self._queue_log)
@@ -180,7 +186,7 @@ class Books:
         newest_cdr = self._cdr.newest if self._cdr is not None else ()
         newest_cel = self._cel.newest if self._cel is not None else ()
         self._check_zone(newest_cdr, newest_cel, self._timezone, self._where)
-        return BookRows(queue_log, cdr, cel, bad, self.places, frozenset(absent))
+        return BookRows(queue_log, cdr, cel, bad, self.places, frozenset(absent), tuple(behind))
 
     def _check_zone(self, cdr: Sequence[CdrRow], cel: Sequence[CelRow], zone: str, where: str) -> None:
         """Refuse a book whose times are hours away from its own channels: no window would find the right rows."""

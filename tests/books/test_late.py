@@ -51,6 +51,35 @@ async def test_a_call_that_comes_late_is_filled_in(kept: Kept) -> None:
     assert await kept.calls() == after
 
 
+async def test_a_row_that_is_written_hours_later_is_filled_in(kept: Kept) -> None:
+    """Without CEL only the CDR knows an unseen call, whose row waits until all that it is tied to is over."""
+    kept.keeper = kept.made(cel_csv=None)
+    path = kept.paths["cdr_csv"]
+    whole = path.read_text().splitlines(keepends=True)
+    rows = [row for row in map(parse_cdr_line, whole) if isinstance(row, CdrRow)]
+    groups = [row.group for row in rows]
+    late = next(group for group in groups if groups.count(group) == 1)
+    path.write_text("".join(line for line in whole if late not in line))
+    await kept.put(Link("main", up=True, at=BEGAN - 10))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    await kept.keeper.round()
+    for _ in range(2):
+        kept.now += 3 * 3600
+        await kept.keeper.round()
+    before = await kept.calls()
+    assert f"main-{late}" not in {call.id for call in before}
+    with path.open("a") as book:
+        book.write("".join(line for line in whole if late in line))
+    kept.now += 60
+    await kept.keeper.round()
+    after = await kept.calls()
+    assert {call.id for call in after} - {call.id for call in before} == {f"main-{late}"}
+    kept.now += 60
+    await kept.keeper.round()
+    assert await kept.calls() == after
+
+
 async def test_unreadable_books_are_said_even_when_there_is_nothing_to_compare(
     kept: Kept, tmp_path: Path
 ) -> None:

@@ -219,6 +219,20 @@ def test_each_line_is_parsed_once_while_the_book_grows(path: Path) -> None:
     assert counting.parsed == 1200
 
 
+def test_what_is_written_long_after_its_time_is_told_once(path: Path) -> None:
+    """Rows older than every span that is still asked for: each comes once, whether logrotate was there or not."""
+    book = reader(path)
+    write(path, lines(range(T0, T0 + 50)))
+    assert book.read_now(T0 + 40, T0 + 60).behind == ()
+    write(path, line(T0 + 3) + line(T0 + 55))
+    assert [row.at for row in book.read_now(T0 + 40, T0 + 60).behind] == [T0 + 3]
+    assert book.read_now(T0 + 40, T0 + 60).behind == ()
+    assert book.read_now(T0, T0 + 60).behind == ()
+    rename(path, "queue_log.1")
+    write(path, line(T0 + 70) + line(T0 + 7))
+    assert [row.at for row in book.read_now(T0 + 60, T0 + 90).behind] == [T0 + 7]
+
+
 def test_a_rotated_book_is_not_parsed_again(path: Path) -> None:
     """It is the same content under whatever name: renamed, copied or packed."""
     counting = Counting()
