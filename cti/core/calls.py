@@ -727,6 +727,8 @@ class Calls:
         leg.talks_made += 1
         call = leg.call
         if leg.own_line:
+            # Its talks belong to calls that are over, which a later process is not told of: the second tells them apart.
+            leg.talks_made = max(leg.talks_made, int(at))
             call = next((party.call for party in parties if party is not leg), call)
         talk = TalkPart(leg, at, call)
         for stay in reversed(call.stays):

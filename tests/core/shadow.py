@@ -45,6 +45,11 @@ class Shadow:
                 self._waiting[event.uniqueid] = event
             case ev.CallerLeft():
                 self._waiting.pop(event.uniqueid, None)
+            case ev.AttendedTransferred() if event.second in self._waiting and event.whom:
+                waits = self._waiting.pop(
+                    event.second
+                )  # a masquerade: who was handed on waits there from now on
+                self._waiting[event.whom] = replace(waits, uniqueid=event.whom)
             case _:
                 self._change(event)
 
@@ -57,6 +62,8 @@ class Shadow:
                 channel.state = event.state
             case ev.DialBegan():
                 channel.application = "AppDial"
+            case ev.StaysOnLine():
+                channel.application = "AgentLogin"
             case ev.MemberCalled():
                 self._channels[event.member_channel].application = "AppQueue"
             case ev.BridgeEntered():

@@ -61,13 +61,13 @@ ELSEWHERE = [
     ),
     Named(
         "missed_and_filled_in",
-        "The daemon dies anywhere in any recorded scenario and comes back anywhere later; then the books are read.",
+        "In every recorded scenario the daemon dies and comes back, at six pairs of places drawn once; then the books are read.",
         "the declared record, but for what a rule below explains; a second filling changes nothing",
         "tests/scenarios/test_gaps.py::test_the_books_complete_what_was_missed",
     ),
     Named(
         "killed_at_any_event",
-        "The daemon dies at any event and goes on from its store and the lists of its login.",
+        "In every recorded scenario but half_finished_to_a_queue the daemon dies at any event, and goes on from its store and the lists of its login.",
         "the same calls with the same ends; an end that fell into the gap may be `unknown`",
         "tests/scenarios/test_restart.py::test_killed_at_any_event",
     ),

@@ -50,8 +50,9 @@ long as pressing the keys takes. Several records mean several calls that must ne
 _FAULTS_HEAD = """
 ## Faults
 
-Something breaks in the middle of a call. Each row is a test that does it to the recorded calls above, to each at many
-moments; the last ones do it to a real PBX, link or daemon under load. Nobody tells the daemon of an event that is lost
+Something breaks in the middle of a call. The first rows are done to the recorded calls above: to their events, at up to
+twelve moments of each, with what a login would then list put together from the events before it (tests/core/shadow.py). The
+rows from {elsewhere} on say themselves where they are done. Nobody tells the daemon of an event that is lost
 alone: the loss of the link, or the overflow, that costs events is what is known, and what marks a record `gapped`.
 
 | fault | what is done | what the record must say | test |
@@ -107,7 +108,7 @@ def document() -> str:
         parts += [_row(play) for play in loaded().values() if play.group == group]
     assert test_faults
     rows = [*FAULTS.values(), *ELSEWHERE]
-    parts.append(_FAULTS_HEAD)
+    parts.append(_FAULTS_HEAD.format(elsewhere=ELSEWHERE[0].name))
     parts += [f"| {row.name} | {row.what} | {row.says} | `{row.test}` |\n" for row in rows]
     parts.append(_RULES_HEAD)
     parts += [f"* **{name}**: {text}\n" for name, text in RULES.items()]
