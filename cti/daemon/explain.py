@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -14,28 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from config.settings import Settings
-from cti.core.memory import Known
 from cti.core.picture import picture
-from cti.core.story import Books, Line, Parts, Step, Story, quality_in_words
-from cti.core.telling import tell
+from cti.core.story import Line, Parts, Step, Story, quality_in_words
 from cti.daemon import errors
-from cti.daemon.bookfitness import fitness
-from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.booksources import books_of
 from cti.daemon.options import ConfigOption, JsonOption, console, settings_of, write_json
 from cti.daemon.show import cell
+from cti.daemon.storytelling import Told, told
 
-_AROUND = 2.0  # s before and after a call in which lines about it may stand
 _INDENT = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A story, why it could not be held against the PBX's books ("" when it could), and what else lacks."""
-
-    story: Story
-    unverified: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def explain(
@@ -54,14 +40,14 @@ def explain(
     What happened to whom, when, and from which event or line of the PBX's books that is known; with a picture.
     """
     settings = settings_of(config, needed=("database", "books"))
-    told = asyncio.run(_explain(settings, call))
+    known = asyncio.run(_explain(settings, call))
     if as_json:
-        write_json(_as_dict(told))
+        write_json(_as_dict(known))
         return
     zone, out = ZoneInfo(settings.duty.timezone), console()
-    out.print(Group(*_headline(told, call, settings, zone)))
-    out.print(_with_lines(told.story, zone) if lines else _timeline(told.story, zone))
-    drawn = Text("\n").join(map(cell, picture(told.story, out.width)))
+    out.print(Group(*_headline(known, call, settings, zone)))
+    out.print(_with_lines(known.story, zone) if lines else _timeline(known.story, zone))
+    drawn = Text("\n").join(map(cell, picture(known.story, out.width)))
     out.print(drawn, no_wrap=True, overflow="ignore", crop=False)
 
 
@@ -88,47 +74,22 @@ async def _explain(settings: Settings, call: str) -> Told:
         record.transfers,
         record.recordings,
     )
-    return await _held_against_the_books(settings, parts, ends)
-
-
-async def _held_against_the_books(settings: Settings, parts: Parts, gap_ends: Sequence[float]) -> Told:
-    call = parts.call
-    if call.pbx not in settings.pbx:
-        return Told(tell(parts, gap_ends), f"pbx.{call.pbx} is not configured, so its books are not known")
-    sources, now = books_of(settings, call.pbx), dt.datetime.now(dt.UTC).timestamp()
-    begin = min([call.started_at, *(leg.started_at for leg in parts.legs)]) - _AROUND
-    ends = [leg.ended_at for leg in parts.legs if leg.ended_at is not None]
-    end = now if call.ended_at is None else max([call.ended_at, *ends]) + _AROUND
-    try:
-        read = await sources.read(begin, end)
-    except BookUnreadable as error:
-        return Told(tell(parts, gap_ends), str(error))
-    fit = fitness(read, Known(calls=[call], stays=parts.stays), begin, end)
-    notes = list(fit.notes)
-    if "cel_csv" not in sources.places:
-        notes.append(
-            "CEL is not configured; what the CDR alone tells of parking, conferences and voicemail is less"
-        )
-    if sources.behind and end > now - sources.behind:
-        notes.append(
-            f"the call has just ended, or goes on: lines of it may still come ({sources.behind:.0f} s)"
-        )
-    books = Books(read.queue_log, read.cel, read.cdr)
-    return Told(tell(parts, gap_ends, books), sources.missing or fit.unverified, tuple(notes))
+    sources = books_of(settings, record.call.pbx) if record.call.pbx in settings.pbx else None
+    return await told(parts, ends, sources)
 
 
 # --- for scripts ----------------------------------------------------------------------------------------------------
 
 
-def _as_dict(told: Told) -> dict[str, Any]:
-    story = told.story
+def _as_dict(known: Told) -> dict[str, Any]:
+    story = known.story
     every = [line for step in story.steps for line in step.lines] + list(story.unexplained)
     return {
         "call": story.call.id,
         "quality": story.call.quality.value,
-        "verified": not told.unverified,
-        "unverified": told.unverified,
-        "notes": list(told.notes),
+        "verified": not known.unverified,
+        "unverified": known.unverified,
+        "notes": list(known.notes),
         "steps": [_step(step) for step in story.steps],
         "lines": [_line(line) for line in sorted(every, key=lambda line: line.at)],
         "unexplained": [_line(line) for line in story.unexplained],
@@ -159,16 +120,16 @@ def _iso(at: float) -> str:
 # --- for people -----------------------------------------------------------------------------------------------------
 
 
-def _headline(told: Told, asked: str, settings: Settings, zone: ZoneInfo) -> Iterator[Text]:
-    call = told.story.call
+def _headline(known: Told, asked: str, settings: Settings, zone: ZoneInfo) -> Iterator[Text]:
+    call = known.story.call
     if call.id not in {asked, *(f"{name}-{asked}" for name in settings.pbx)}:
         yield cell(f"{asked} became part of {call.id}")
     begun = dt.datetime.fromtimestamp(call.started_at, zone)
     yield cell(f"{call.id}: {call.direction.value}, {begun:%Y-%m-%d %H:%M:%S} ({zone.key})")
     yield cell(quality_in_words(call))
-    if told.unverified:
-        yield cell(f"UNVERIFIED: {told.unverified}", "yellow")
-    for note in told.notes:
+    if known.unverified:
+        yield cell(f"UNVERIFIED: {known.unverified}", "yellow")
+    for note in known.notes:
         yield cell(f"note: {note}", "yellow")
 
 

@@ -89,10 +89,11 @@ class Room:
         self.actor = Actor(
             [self.pbx], record=service.ledger.put, durable=service.ledger.committed, wanted=self.core.wants
         )
+        self.pages = books_of(settings, name, service.shipped.get(name))
         self.books = Bookkeeper(
             name,
             rules_of(settings, name),
-            books_of(settings, name, service.shipped.get(name)),
+            self.pages,
             service.store.queries,
             service.store.writer,
             now=self.pbx.now,
@@ -367,6 +368,7 @@ class Service:
             allowed_hosts=self.settings.http.allowed_hosts,
             people=self.people,
             books=lambda: [room.books.status for room in self.rooms.values()],
+            read_books=lambda pbx: self.rooms[pbx].pages if pbx in self.rooms else None,
             shipped=self.shipped,
             books_token=token.ensure(self.settings.data_dir, token.BOOKS) if self.shipped else "",
         )

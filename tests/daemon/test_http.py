@@ -329,6 +329,16 @@ class TestPictures:
         earlier = await got(http, "/api/v1/agents/2001/states", to=iso(AT + 100))
         assert len(earlier["items"]) == 1
 
+    async def test_a_calls_story(self, http: aiohttp.ClientSession) -> None:
+        """Step by step, by which event; without the PBX's books it is unverified, and says why."""
+        story = await got(http, f"/api/v1/calls/{call(1).id}/story")
+        assert story["call"]["id"] == call(1).id
+        assert [step["at"] for step in story["steps"]] == sorted(step["at"] for step in story["steps"])
+        (join,) = (step for step in story["steps"] if step["kind"] == "join")
+        assert (join["who"], join["to"], join["event"]) == ("caller", "queue sales", "QueueCallerJoin")
+        assert join["lines"] == story["unexplained"] == []
+        assert [one["pbx"] for one in story["unverified"]] == ["main"]
+
     async def test_the_history_of_an_agent_whom_nobody_knows_is_not_found(
         self, http: aiohttp.ClientSession
     ) -> None:

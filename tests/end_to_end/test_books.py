@@ -74,6 +74,10 @@ async def test_three_calls_that_nobody_saw_are_on_record(world: World) -> None:
     assert "COMPLETECALLER" in told
     story = await world.rig.get(f"/api/v1/calls/{answered['id']}/story")
     assert "guess" not in {step["source"] for step in story["steps"]}
+    [join] = [step for step in story["steps"] if step["kind"] == "join"]
+    assert (join["source"], join["event"]) == ("queue_log", "ENTERQUEUE")
+    assert any("ENTERQUEUE" in line["line"] for line in join["lines"])
+    assert story["unverified"] == []
     assert (await world.rig.get("/api/v1/books"))["items"][0]["unverified"] == ""
 
 

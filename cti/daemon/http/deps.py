@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cti.daemon.bookkeeper import BooksStatus
+from cti.daemon.books import Books
 from cti.daemon.live import Live
 from cti.daemon.reports import Reports
 from cti.daemon.shipped import ShippedBooks
@@ -51,6 +52,8 @@ class HttpDeps:
     now: Callable[[], float] = time.time  # epoch seconds
     people: Callable[[], Collection[str]] = tuple  # agents whom the database knows, by number
     books: Callable[[], Sequence[BooksStatus]] = tuple  # how the PBXs' books stand
+    read_books: Callable[[str], Books | None] = lambda _pbx: None
+    """The books of a PBX; None when it is not configured."""
     shipped: Mapping[str, ShippedBooks] = field(default_factory=dict)
     """Where the books go that `cti ship-books` sends, by PBX."""
     books_token: str = ""  # opens the path of those books and no other; "" when none are to come

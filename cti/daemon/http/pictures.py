@@ -54,6 +54,14 @@ class Books(Answer):
     filled: int = Field(description="records and parts written from the books")
 
 
+class StoryLine(Answer):
+    """One line of the PBX's books."""
+
+    at: Instant
+    book: str = Field(description="queue_log, cel or cdr")
+    line: str = Field(description="as it stands there", validation_alias="raw")
+
+
 class StoryStep(Answer):
     """One thing that happened in a call."""
 
@@ -62,16 +70,19 @@ class StoryStep(Answer):
     who: str = Field(description="to whom; empty when it happened to the call as a whole")
     what: str = Field(description="for people, after `who`")
     source: str = Field(description="seen, queue_log, cdr, cel, mark; guess: nobody knows the instant")
-    event: str = Field(description="the AMI event that told it; empty unless source is seen")
+    event: str = Field(description="what told it: the AMI event when seen, else the book's word, if known")
     to: str = Field(description="with whom, if with anybody")
+    lines: list[StoryLine] = Field(description="of the PBX's books, that prove it")
 
 
 class Story(Figures):
-    """The story of one call, from its record; `cti explain` adds what only the PBX's books tell."""
+    """The story of one call, from its record and the PBX's books."""
 
     call: Call
     actors: list[str]
     steps: list[StoryStep]
+    unexplained: list[StoryLine] = Field(description="lines of the books about the call that prove no step")
+    notes: list[str] = Field(description="what lacks though the books can be believed")
 
 
 class Agent(AgentState):

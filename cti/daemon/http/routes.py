@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 from cti.core.story import Parts
-from cti.core.telling import tell
 from cti.daemon.http import models as m
 from cti.daemon.http import params as q
 from cti.daemon.http import pictures as pic
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.http.problems import FieldError, invalid, not_found
 from cti.daemon.live import LiveAgent, LiveQueue
+from cti.daemon.storytelling import told
 from routing.roster import UnknownHotline
 from store.errors import BadCursor
 from store.queries import CallFilter, CallRecord
@@ -174,8 +174,17 @@ async def story(deps: HttpDeps, path: Mapping[str, str], _query: q.Query) -> Any
     record = await deps.queries.call(path["id"])
     if record is None:
         raise not_found("No call has this id")
-    ends = [gap.ended_at for gap in await deps.queries.gaps(record.call.pbx)]
-    return tell(parts_of(record), ends)
+    pbx = record.call.pbx
+    ends = [gap.ended_at for gap in await deps.queries.gaps(pbx)]
+    known = await told(parts_of(record), ends, deps.read_books(pbx))
+    return {
+        "call": known.story.call,
+        "actors": known.story.actors,
+        "steps": known.story.steps,
+        "unexplained": known.story.unexplained,
+        "notes": known.notes,
+        "unverified": [{"pbx": pbx, "why": known.unverified}] if known.unverified else [],
+    }
 
 
 async def books(deps: HttpDeps, _path: Mapping[str, str], query: q.PbxQuery) -> Any:
@@ -269,8 +278,9 @@ def _unverified(deps: HttpDeps, made: m.Figures, query: q.Query) -> list[m.Unver
             of = made.call.pbx
         case _:
             of = getattr(query, "pbx", None)
-    return [
+    found = [
         m.Unverified(pbx=status.pbx, why=status.unverified)
         for status in deps.books()
         if status.unverified and of in {None, status.pbx}
     ]
+    return found or made.unverified  # what the handler knows of this answer alone
