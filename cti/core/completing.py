@@ -97,7 +97,11 @@ class Completion:
         self._joined = tuple(call.id for call in joined)
         self._taken_back = set()
         self._met = self._meet(stored.id, [part for part in parts if isinstance(part, QueueStay)])
-        self._update(stored, self._call_changes(stored, told))
+        changes = self._call_changes(stored, told)
+        sides = stored.ended_by is not told.ended_by and {stored.ended_by, told.ended_by} <= _SIDES
+        if sides and any(isinstance(part, Talk) and self._unheard(part) for part in parts):
+            changes["ended_by"] = told.ended_by  # who had hung up had handed on: others talked after them
+        self._update(stored, changes)
         for part in parts:
             match part:
                 case Leg():
@@ -241,6 +245,11 @@ class Completion:
         """The parts of a call, and of those that turned out to be part of it just now."""
         for one in (call_id, *self._joined):
             yield from self._of_call.get(one, ())
+
+    def _unheard(self, told: Talk) -> bool:
+        """Whether nothing of a talk is on record."""
+        of_channel = self._talks.get(told.id.rpartition("/")[0], {}).values()
+        return all(self._together(talk, told) <= 0 for talk in of_channel)
 
     def _talk(self, call_id: str, told: Talk) -> None:
         channel = told.id.rpartition("/")[0]

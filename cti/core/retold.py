@@ -184,7 +184,9 @@ class _Pair:
             case "dialed_number":
                 return told not in _NO_NUMBER
             case "caller_number" | "caller_name":
-                return not any(row.app == "AppDial2" for row in self._rows.get(first, ()))
+                rows = self._rows.get(first, ())
+                unborn = len(rows) == 1  # the PBX died before it noted who rings it
+                return not unborn and all(row.app != "AppDial2" for row in rows)
             case "ended_by":
                 pool = told is EndedBy.SYSTEM and self._runs("AgentLogin")
                 return told not in _NOTHING and not pool and not self._hung_up_in_between()
