@@ -60,6 +60,12 @@ ELSEWHERE = [
         "tests/chaos/test_link.py::test_a_cut_link_and_a_black_hole_lose_no_call",
     ),
     Named(
+        "attached_to_a_busy_pbx",
+        "A second listener connects to a real PBX in the middle of all scenarios, several calls under way.",
+        "what was under way is `gapped` and ends as it did; every later call is exactly as the first listener has it",
+        "tests/scenarios/test_live.py::test_attached_while_people_talk",
+    ),
+    Named(
         "missed_and_filled_in",
         "In every recorded scenario the daemon dies and comes back, at six pairs of places drawn once; then the books are read.",
         "the declared record, but for what a rule below explains; a second filling changes nothing",

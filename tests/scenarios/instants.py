@@ -205,8 +205,10 @@ def _stays(stays: Iterable[QueueStay], told: Told) -> Found:
 
 def _joined(stay: QueueStay, book: Pass, before: QueueStay | None, told: Told) -> Found:
     began = _of_second(told.lines[book.uniqueid].moments("APP_START", "Queue"), book.entered)
-    one_run = [before.left_at] if before is not None else []  # two runs of Queue in a row are one in CEL
-    yield from _when(stay.uniqueid, "joined_at", stay.joined_at, began or one_run, book.entered)
+    if before is not None:  # two runs of Queue in a row are one in CEL: the second begins as the first ends
+        began = [at for at in began if at > before.joined_at + CLOSE]
+    ends = [before.left_at] if before is not None else []
+    yield from _when(stay.uniqueid, "joined_at", stay.joined_at, began or ends, book.entered)
 
 
 def _left(

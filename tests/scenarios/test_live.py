@@ -1,16 +1,21 @@
 """All scenarios at once on one real PBX: the records are right though the calls overlap, and the books agree (B1, B4)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 
+from cti.core.facts import Disposition, Quality
+from tests.pbx.amiclient import Message
 from tests.pbx.provision import find_tree, provision
 from tests.scenarios.celbook import beside_cel
 from tests.scenarios.judge import Books, Run, Session, compared, differences, hear, states_held, unexplained
 from tests.scenarios.run import BookEnds, Outcome, house, play_all, recorded
 from tests.scenarios.scenes import loaded
+from tests.scenarios.stage import House
+from tests.scenarios.test_faults import open_parts, standing, strangers
 
 pytestmark = [
     pytest.mark.pbx,
@@ -18,6 +23,9 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+_BUSY = (
+    60  # the second session begins when a bridge has been entered so often; somebody has just begun to talk
+)
 SPARE = 2.0  # s by which a live talk may be longer than the script's pauses; the books are held against it beside this
 
 
@@ -28,6 +36,7 @@ class Played:
     outcomes: dict[str, Outcome]
     session: Session
     books: Books
+    late: Session  # what a second one says that came when many calls were under way
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -37,13 +46,31 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
     async with house(provision(), directory=directory) as opened:
         ends = BookEnds.now(opened.lab.pbx)
         async with recorded(opened.lab.pbx, directory / "all.ami"):
-            outcomes = await play_all(opened, loaded().values())
+            everything = asyncio.create_task(play_all(opened, loaded().values()))
+            await under_way(opened, everything)
+            async with recorded(opened.lab.pbx, directory / "late.ami"):
+                outcomes = await everything
         books = await ends.since()
     yield Played(
         outcomes,
         hear(directory / "all.ami"),
         Books.read(*(books[name].decode() for name in ("queue_log", "cdr.csv", "cel.csv"))),
+        hear(directory / "late.ami"),
     )
+
+
+async def under_way(opened: House, everything: asyncio.Task[dict[str, Outcome]]) -> None:
+    """Wait until the floor is busy: a good part of the calls are over, and people talk."""
+    bridged = 0
+
+    def busy(message: Message) -> bool:
+        nonlocal bridged
+        bridged += message.event == "BridgeEnter"
+        return bridged == _BUSY
+
+    seen = asyncio.create_task(opened.pbx.wait_for("BridgeEnter", since=0, timeout=300, where=busy))
+    await asyncio.wait({seen, everything}, return_when=asyncio.FIRST_COMPLETED)
+    seen.cancel()
 
 
 @pytest.mark.parametrize("name", loaded())
@@ -63,6 +90,22 @@ async def test_nothing_is_left_over_or_rejected(played: Played) -> None:
     """B1: after all of it no channel, call or bridge is held on to, and nothing the PBX said was refused."""
     assert played.session.leftovers == []
     assert played.session.rejected == []
+
+
+async def test_attached_while_people_talk(played: Played) -> None:
+    """A1, B3: who comes when calls are under way has these as gapped ones, and every later call exactly as the other has."""
+    late, whole = standing(played.late), standing(played.session)
+    assert (played.late.leftovers, open_parts(played.late), played.late.rejected) == ([], [], [])
+    assert strangers(played.late, played.session) == []
+    found = {id_ for id_, call in late.items() if call.quality is Quality.GAPPED}
+    assert found
+    assert found < late.keys()
+    for id_, call in late.items():
+        if id_ not in found:
+            assert call == whole[id_]
+        elif id_ in whole:
+            assert call.ended_at == whole[id_].ended_at
+            assert Disposition.ANSWERED in {whole[id_].disposition, None} or call.answered_at is None
 
 
 async def test_every_book_line_has_its_record(played: Played) -> None:
