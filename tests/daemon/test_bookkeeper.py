@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,29 @@ async def test_a_lost_record_is_counted_and_comes_back(kept: Kept) -> None:
     status = await kept.keeper.round()
     assert status.mismatches == {"not_in_records": 1, "cdr_without_call": 1}
     assert lost.id in {call.id for call in await kept.calls()}
+
+
+async def test_a_record_left_open_is_found_once(kept: Kept) -> None:
+    """B4: the books have its end, and it is for ever open with us: counted in the window in which they end it."""
+    facts = session()
+    last = {fact.id: fact for fact in facts if isinstance(fact, Call)}
+    left = next(call for call in last.values() if call.answered_at and call.merged_into is None)
+    await kept.put(
+        Link("main", up=True, at=BEGAN - 10),
+        *(fact for fact in facts if not (isinstance(fact, Call) and fact.id == left.id)),
+        replace(left, ended_at=None, disposition=None),
+    )
+    await kept.keeper.restore()
+    kept.keeper._last_seen = BEGAN - 10
+    kept.keeper.take([Link("main", up=True, at=BEGAN - 5)])
+    kept.now = BEGAN
+    while kept.now < ENDED + 60:
+        kept.now += 20
+        await kept.keeper.round()
+    assert kept.keeper.status.mismatches == {"open": 1}
+    [found] = [one for report in kept.reports for one in report.mismatches]
+    assert found.call_id == left.id
+    assert any("HANGUP" in line for line in found.lines)
 
 
 async def test_books_that_cannot_be_read_are_said_to_be(kept: Kept) -> None:

@@ -44,7 +44,12 @@ class Books(Answer):
     unverified: str = Field(description="why they cannot be compared; empty when they are")
     verified_until: Instant | None = Field(description="what ended before was compared")
     checked: int
-    mismatches: dict[str, int] = Field(description="by reason; those that were never found are left out")
+    mismatches: dict[str, int] = Field(
+        description="by reason; what a rule explains, and those that were never found are left out"
+    )
+    explained: dict[str, int] = Field(
+        description="differences that a written rule explains (docs/scenarios.md), by rule"
+    )
     notes: list[str] = Field(
         description="what lacks although the records can be verified, such as CEL; with the cure"
     )
