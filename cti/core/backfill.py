@@ -45,9 +45,12 @@ from cti.core.people import device_of
 from cti.core.retell import deaths, retell
 from cti.core.rules import Rules
 
-_FIRST_LINES = 2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
+_FIRST_LINES = (
+    2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
+)
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 _LOOKED = 1e-4  # s; the store has microseconds
+_LATER = 0.5  # s by which a record begins late
 _INSTANT = 1e-6  # s
 
 
@@ -59,6 +62,7 @@ class Rows:
     cel: Sequence[CelRow] = ()
     source: str = "cel"
     since: float = 0.0  # they were read from here on: of a call on record that began before, they are a piece
+    until: float = float("inf")  # and so far
 
 
 @dataclass(slots=True)
@@ -141,12 +145,20 @@ class _Planner:
             oldest, *younger = on_record
             one = self._one_of(oldest, younger) if younger else oldest
             self._completion.complete(one, told, parts, younger)
+        elif self._lacks_its_begin(on_record[0], told):
+            self._completion.complete(
+                replace(on_record[0], quality=Quality.GAPPED), told, parts, on_record[1:]
+            )
 
     def _stored(self, told: Call, parts: Iterable[Part]) -> list[Call]:
         """The calls on record that have this id or one of these channels, oldest first; mostly one."""
         ids = [told.id, *(self._call_of_leg.get(part.id, "") for part in parts if isinstance(part, Leg))]
         found = {call.id: call for call in map(self._root, ids) if call is not None}
         return sorted(found.values(), key=lambda call: (call.started_at, call.id))
+
+    def _lacks_its_begin(self, oldest: Call, told: Call) -> bool:
+        """Whether a record begins with a channel that came as everything was asked for, and the others went with it."""
+        return self._in_gap(told.started_at) and oldest.started_at > told.started_at + _LATER
 
     def _root(self, call_id: str) -> Call | None:
         found = self._known_calls.get(call_id)
@@ -206,7 +218,9 @@ class _Planner:
     def _absences(self) -> None:
         told = [fact for fact in self._told if isinstance(fact, AwayEpisode)]
         known, grace = self._known.episodes, self._grace
-        found = absences(told, known, self._gaps, grace=grace, not_before=self._not_before)
+        found = absences(
+            told, known, self._gaps, grace=grace, not_before=self._not_before, until=self._rows.until
+        )
         self._plan.new += found.new
         self._plan.completed += found.completed
         self._plan.living += found.living

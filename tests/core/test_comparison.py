@@ -25,6 +25,7 @@ from cti.core.facts import (
     Fact,
     Gap,
     Leg,
+    Quality,
     QueueStay,
     Recording,
     StayOutcome,
@@ -357,3 +358,30 @@ def test_what_the_books_completed_agrees_with_them(name: str) -> None:
         report = compared(whole, session.latest.values())
         assert shown(report) == [], (dies, returns)
         assert {one.rule for one in report.explained} <= EXPLAINED.get(name, set())
+
+
+def test_a_record_of_a_call_s_last_moment_is_completed() -> None:
+    """B3: the daemon came back as a last phone was rung, and the caller was gone before it could ask: all of it comes back."""
+    run = told("blind_to_a_busy_phone")
+    [call] = [fact for fact in run.facts if isinstance(fact, Call)]
+    last = max((fact for fact in run.facts if isinstance(fact, Leg)), key=lambda leg: leg.started_at)
+    states = [fact for fact in run.facts if isinstance(fact, AgentState)]
+    late = replace(
+        call,
+        id=last.id,
+        direction=Direction.INTERNAL,
+        caller_number=last.number,
+        caller_name="",
+        dialed_number="s",
+        started_at=last.started_at,
+        answered_at=None,
+        disposition=Disposition.BUSY,
+    )
+    on_record: list[Fact] = [*states, late, replace(last, call_id=late.id)]
+    gap = Gap("gap", PBX, run.cel[0].at - 60, last.started_at, "stopped")
+    found = plan(PBX, RULES, [gap], Rows(run.queue_log, run.cel), known(on_record))
+    parts = {fact.key: fact for fact in (*on_record, *found.new, *found.completed)}
+    assert shown(compared(run, parts.values())) == []
+    assert {fact.quality for fact in parts.values() if isinstance(fact, Call)} == {Quality.GAPPED}
+    again = plan(PBX, RULES, [gap], Rows(run.queue_log, run.cel), known(parts.values()))
+    assert not [fact for fact in (*again.new, *again.completed) if not isinstance(fact, AgentState)]
