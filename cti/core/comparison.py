@@ -23,8 +23,9 @@ from cti.core.memory import Known
 from cti.core.mismatch import Mismatch, Report, Tally, Window
 from cti.core.mismatch import MismatchReason as Reason
 from cti.core.reconcile import reconcile, window_of
-from cti.core.retold import INSTANT, Odd, Whole, differences, wholes
+from cti.core.retold import INSTANT, Odd, differences
 from cti.core.rules import Rules
+from cti.core.wholes import Whole, wholes
 
 _OF_CDR = (
     2.5  # s by which an instant of the CDR may differ: it has whole seconds, and its rows are told apart

@@ -14,7 +14,7 @@ from cti.core.mismatch import MismatchReason as Reason
 from cti.core.passes import QueuePass, passes
 from cti.core.people import device_of
 from cti.core.retell import deaths
-from cti.core.retold import Whole
+from cti.core.wholes import Whole
 
 _AT_ONCE = 0.1  # s
 _DROPPED = 2.0  # s a busy Asterisk may take to drop a recall that it does not want

@@ -19,7 +19,6 @@ channels; and
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,15 +26,14 @@ from cti.core.cel import CelRow
 from cti.core.facts import (
     Attempt,
     AttemptOutcome,
-    Call,
     EndedBy,
-    Fact,
     Leg,
     QueueStay,
     Talk,
     Transfer,
 )
 from cti.core.mismatch import MismatchReason as Reason
+from cti.core.wholes import Whole
 
 INSTANT = 0.5  # s by which AMI and CEL may differ about an instant
 SECOND = 1.5  # s, where the book has whole seconds
@@ -59,8 +57,6 @@ _GAVE_UP = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.NO_ANSWER})
 _LED_NOWHERE = frozenset({"abandoned", "no_answer"})
 _NOTHING = (None, "", "unknown")  # enumerations equal their words
 
-Part = Leg | QueueStay | Attempt | Talk | Transfer
-
 
 class Odd(NamedTuple):
     """One difference; `uniqueid` is the channel it is about."""
@@ -70,58 +66,6 @@ class Odd(NamedTuple):
     field: str
     ours: str
     book: str
-
-
-@dataclass(slots=True)
-class Whole:
-    """A call with all its parts by id."""
-
-    call: Call
-    legs: dict[str, Leg] = field(default_factory=dict)
-    stays: dict[str, QueueStay] = field(default_factory=dict)
-    attempts: dict[str, Attempt] = field(default_factory=dict)
-    talks: dict[str, Talk] = field(default_factory=dict)
-    transfers: dict[str, Transfer] = field(default_factory=dict)
-
-    def take(self, part: Part) -> None:
-        """Add a part."""
-        match part:
-            case Leg():
-                self.legs[part.id] = part
-            case QueueStay():
-                self.stays[part.id] = part
-            case Attempt():
-                self.attempts[part.id] = part
-            case Talk():
-                self.talks[part.id] = part
-            case Transfer():
-                self.transfers[part.id] = part
-
-    @property
-    def channels(self) -> set[str]:
-        """Uniqueids."""
-        return {leg.uniqueid for leg in self.legs.values()}
-
-
-def wholes(facts: Iterable[Fact]) -> dict[str, Whole]:
-    """The calls among these facts, by id; what was merged into another is part of that."""
-    parts = list(facts)
-    calls = {fact.id: fact for fact in parts if isinstance(fact, Call)}
-    found = {call.id: Whole(call) for call in calls.values() if call.merged_into is None}
-    for part in parts:
-        if isinstance(part, Leg | QueueStay | Attempt | Talk | Transfer):
-            whole = found.get(_root(calls, part.call_id))
-            if whole is not None:
-                whole.take(part)
-    return found
-
-
-def _root(calls: Mapping[str, Call], call_id: str) -> str:
-    seen: set[str] = set()
-    while call_id in calls and call_id not in seen:
-        seen.add(call_id)
-        call_id = calls[call_id].merged_into or call_id
-    return call_id
 
 
 def differences(
@@ -190,7 +134,7 @@ class _Pair:
             case "ended_by":
                 pool = told is EndedBy.SYSTEM and self._runs("AgentLogin")
                 return told not in _NOTHING and not pool and not self._hung_up_in_between()
-        return told not in _NOTHING or name == "disposition"
+        return told not in _NOTHING
 
     def _hung_up_in_between(self) -> bool:
         """Whether somebody hung up as they met, or was led elsewhere first: which came first no book tells."""

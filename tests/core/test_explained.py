@@ -8,7 +8,7 @@ from cti.core.cel import CelRow
 from cti.core.explained import Evidence, explain
 from cti.core.facts import Call, Fact, Leg, QueueStay, StayOutcome
 from cti.core.mismatch import Mismatch, MismatchReason
-from cti.core.retold import Whole
+from cti.core.wholes import Whole
 from tests.core.test_comparison import Change, compared, on, told
 
 
