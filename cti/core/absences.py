@@ -43,6 +43,7 @@ def absences(
     *,
     grace: float,
     not_before: float = 0.0,
+    until: float = float("inf"),
 ) -> Absences:
     """Compare the episodes that the books make with those on record.
 
@@ -52,8 +53,9 @@ def absences(
         gaps: in which something was missed.
         grace: seconds that a return must last, as the live rule has it.
         not_before: what ended earlier is left alone.
+        until: as far as the books were read: a return shortly before that may turn out to be none.
     """
-    found = _Finder(gaps, grace)
+    found = _Finder(gaps, grace, until)
     theirs: dict[str, list[AwayEpisode]] = {}
     for one in sorted(known, key=lambda one: one.started_at):
         theirs.setdefault(one.agent, []).append(one)
@@ -68,33 +70,40 @@ def absences(
 
 
 class _Finder:
-    def __init__(self, gaps: Sequence[Gap], grace: float) -> None:
+    def __init__(self, gaps: Sequence[Gap], grace: float, until: float) -> None:
         self.found = Absences()
-        self._gaps, self._grace = gaps, grace
+        self._gaps, self._grace, self._until = gaps, grace, until
 
     def compare(self, told: Sequence[AwayEpisode], known: Sequence[AwayEpisode]) -> None:
         """Of one agent, both in order."""
         for one in told:
-            if one.ended_at is not None and self._missed(one.started_at) and not _meeting(one, known):
-                self._add(one)
+            if one.ended_at is not None and self._missed(one.started_at):
+                self._add(one, known)
         for one in known:
             met = _meeting(one, told)
             if met:
-                self._complete(one, met)
+                self._complete(one, met, [other for other in known if other is not one])
 
-    def _add(self, told: AwayEpisode) -> None:
+    def _add(self, told: AwayEpisode, known: Sequence[AwayEpisode]) -> None:
+        if _meeting(told, known):
+            return
+        if told.ended_at is not None and told.ended_at + self._grace > self._until:
+            self.found.living.append(told.id)
+            return
         added = replace(told, sources=(f"*:{_BOOK}",))
         self.found.new.append(added)
         self._judge(added)
 
-    def _complete(self, stored: AwayEpisode, told: Sequence[AwayEpisode]) -> None:
+    def _complete(
+        self, stored: AwayEpisode, told: Sequence[AwayEpisode], others: Sequence[AwayEpisode]
+    ) -> None:
         first, *later = told
         back = first.ended_at
         if stored.ended_at is None:
-            self._go_on(stored, told)
+            self._go_on(stored, told, others)
             return
         changes: dict[str, Any] = {}
-        if self._missed(stored.started_at) and first.started_at < stored.started_at - _SAME:
+        if self._left_unseen(stored, first):
             changes |= {name: getattr(first, name) for name in _BEGINS}
         guessed = self._is_guess(stored.ended_at)
         earlier = back is not None and back < stored.ended_at - SAME_INSTANT
@@ -104,21 +113,22 @@ class _Finder:
             changes["ended_at"] = back
             for one in later:
                 if one.started_at < stored.ended_at:
-                    self._add(one if one is not later[-1] else replace(one, ended_at=self._end(stored, one)))
+                    last = replace(one, ended_at=self._end(stored, one)) if one is later[-1] else one
+                    self._add(last, others)
         if changes:
             named = tuple(f"{name}:{_BOOK}" for name in changes)
             completed = replace(stored, sources=(*stored.sources, *named), **changes)
             self.found.completed.append(completed)
             self._judge(completed)
 
-    def _go_on(self, stored: AwayEpisode, told: Sequence[AwayEpisode]) -> None:
+    def _go_on(self, stored: AwayEpisode, told: Sequence[AwayEpisode], others: Sequence[AwayEpisode]) -> None:
         first, *later = told
         back = first.ended_at
         if told[-1].ended_at is not None:
             if any(told[-1].ended_at < gap.ended_at for gap in self._gaps):
                 self.found.living.append(stored.id)  # it is over as soon as the grace is
         elif not later:
-            if self._missed(stored.started_at) and first.started_at < stored.started_at - _SAME:
+            if self._left_unseen(stored, first):
                 self.found.ongoing.append(_begun(stored, first))
         elif back is not None and self._unheard(back) and stored.reported_at is None:
             named = (*stored.sources, f"ended_at:{_BOOK}")
@@ -126,7 +136,13 @@ class _Finder:
             self.found.ongoing += [ended, replace(later[-1], sources=(f"*:{_BOOK}",))]
             self._judge(ended)
             for one in later[:-1]:
-                self._add(one)
+                self._add(one, others)
+
+    def _left_unseen(self, stored: AwayEpisode, told: AwayEpisode) -> bool:
+        """Whether they had left before: found away, or away again so soon that it is the absence that was missed."""
+        at = stored.started_at
+        unseen = any(gap.began_at < at < gap.ended_at + self._grace for gap in self._gaps)
+        return unseen and told.started_at < at - _SAME
 
     def _end(self, stored: AwayEpisode, told: AwayEpisode) -> float | None:
         """The end that was seen, if one was."""

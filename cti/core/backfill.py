@@ -48,6 +48,7 @@ from cti.core.rules import Rules
 _FIRST_LINES = (
     2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
 )
+_OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 _LOOKED = 1e-4  # s; the store has microseconds
 _LATER = 0.5  # s by which a record begins late
@@ -266,7 +267,10 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -
         heard: when the last gap was over; absences are followed up to there.
     """
     begin = min([*(row.at for row in rows.cel[:1]), *(row.at for row in rows.queue_log[:1])], default=0.0)
-    held = _held(known.agent_states, begin)
+    # queue_log dates what happened with its second: of the first ones the record says who was there, and the book nothing.
+    settled = max(begin, rows.since + _FIRST_LINES) if rows.since else begin
+    held = _held(known.agent_states, settled)
+    lines = [row for row in rows.queue_log if row.at >= settled - 1 or row.verb not in _OF_MEMBERS]
     core = Core(pbx, rules)
     core.know({state.agent: state.name for state in known.agent_states})
     parts: dict[FactKey, Fact] = {}
@@ -274,7 +278,7 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -
     later = sorted(known.agent_states, key=lambda state: -state.since)
     seats = {state.agent: state.device for state in (*later, *held.values()) if state.device}
     last = max(heard, begin)
-    for event in (resynced, *retell(rows.cel, rows.queue_log, seats)):
+    for event in (resynced, *retell(rows.cel, lines, seats)):
         last = max(last, event.at)
         for fact in core.step(event).facts:
             parts[fact.key] = fact

@@ -104,10 +104,11 @@ class Span:
     books: BookRows
     known: Known
     since: float  # they were read from here on
+    until: float  # and so far
 
     def rows(self) -> Rows:
         """What a plan is made of."""
-        return replace(self.books.rows(), since=self.since)
+        return replace(self.books.rows(), since=self.since, until=self.until)
 
 
 class Bookkeeper:
@@ -308,7 +309,7 @@ class Bookkeeper:
             known = await self._records.around(
                 self._pbx, self._channels(books), since=since - _MARGIN, before=until
             )
-        return Span(books, known, first - _MARGIN)
+        return Span(books, known, first - _MARGIN, until)
 
     @staticmethod
     def _channels(books: BookRows) -> set[str]:
