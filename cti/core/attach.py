@@ -95,14 +95,15 @@ def _leg(call: CallPart, fact: facts.Leg) -> LegPart:
 
 def _stay(call: CallPart, fact: facts.QueueStay, legs: dict[str, LegPart]) -> StayPart:
     part = StayPart(call, fact.uniqueid, fact.ordinal, fact.queue, fact.joined_at)
+    part.id = fact.id
     part.position, part.answered_at, part.left_at = fact.position, fact.answered_at, fact.left_at
     part.outcome, part.wait, part.agent = fact.outcome, fact.wait, fact.agent
     part.book_wait, part.book_talk = fact.book_wait, fact.book_talk
     call.stays.append(part)
     waiting = legs.get(f"{fact.pbx}-{fact.uniqueid}")
     if waiting is not None:
-        waiting.passes = max(waiting.passes, fact.ordinal)
         before = [stay for stay in call.stays if stay.uniqueid == fact.uniqueid and stay is not part]
+        waiting.passes = max(waiting.passes, fact.ordinal, len(before) + 1)
         if before:
             part.status_before = STATUS_LEFT_BEHIND.get(before[-1].outcome, "")
         if fact.outcome is None:

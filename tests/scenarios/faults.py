@@ -73,7 +73,7 @@ ELSEWHERE = [
     ),
     Named(
         "killed_at_any_event",
-        "In every recorded scenario but half_finished_to_a_queue the daemon dies at any event, and goes on from its store and the lists of its login.",
+        "In every recorded scenario the daemon dies at any event, and goes on from its store and the lists of its login.",
         "the same calls with the same ends; an end that fell into the gap may be `unknown`",
         "tests/scenarios/test_restart.py::test_killed_at_any_event",
     ),

@@ -11,10 +11,6 @@ from tests.scenarios.judge import PBX, RULES, Run, Session, events_of, play, rec
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
 
-# A caller who took the place of a channel that waited: restored, the second pass gets the id of the first.
-NOT_RESTORED = ("half_finished_to_a_queue",)
-NAMES = [name for name in loaded() if name not in NOT_RESTORED]
-
 
 def killed(events: list[ev.Event], heard: int) -> Session:
     """What is on record when the first process hears so many events, and a second one the rest."""
@@ -43,7 +39,7 @@ def agree(one: list[tuple[str, ...]], whole: list[tuple[str, ...]]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", loaded())
 def test_killed_at_any_event(name: str) -> None:
     """B3: a process that goes on from what was stored and from the lists of its login ends with the same calls."""
     events, run = list(events_of(FIXTURES / f"{name}.ami.gz")), run_of(loaded()[name])
