@@ -739,7 +739,8 @@ class Calls:
         call.talks.append(talk)
         self.touch(talk)
         self.answer(call, at)
-        call.ended_by = None
+        if not any(party.quits for party in parties):
+            call.ended_by = None  # of those who met nobody hung up in that instant
         rung = leg.attempt
         if rung is not None and rung.outcome is None and leg.dial_status is None:
             # Taken by a program from the dial that rang it (AMI Bridge): no DialEnd will tell of the answer.

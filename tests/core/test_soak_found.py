@@ -141,3 +141,23 @@ def test_a_caller_who_hangs_up_right_before_the_next_queue_abandons_it() -> None
     ]
     play(Core(PBX, RULES), told, pbx)
     assert [stay.outcome for stay in pbx.all(QueueStay)] == [StayOutcome.TIMEOUT, StayOutcome.ABANDONED]
+
+
+def test_a_caller_who_hangs_up_as_they_are_connected_ended_the_call() -> None:
+    """B1: the request is told a moment before they meet."""
+    pbx = Session()
+    told: list[ev.Event] = [
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000002", "1001"),
+        created(100.1, LINE, "PJSIP/1001-00000001", "s", state=0),
+        ev.DialBegan(100.2, CUSTOMER, LINE, "1001", ""),
+        ev.DialEnded(103.0, CUSTOMER, LINE, "ANSWER", ""),
+        ev.HangupRequested(103.001, CUSTOMER, by_device=True),
+        ev.BridgeEntered(103.002, "b1", LINE, "", "basic", "simple_bridge", ""),
+        ev.BridgeEntered(103.003, "b1", CUSTOMER, "", "basic", "simple_bridge", ""),
+        ev.BridgeLeft(103.004, "b1", CUSTOMER),
+        ev.ChannelHungUp(103.005, CUSTOMER, 16, ""),
+        ev.ChannelHungUp(103.006, LINE, 16, ""),
+    ]
+    play(Core(PBX, RULES), told, pbx)
+    call = next(call for call in pbx.all(Call) if call.merged_into is None)
+    assert (call.disposition, call.ended_by) == (Disposition.ANSWERED, EndedBy.CALLER)
