@@ -193,6 +193,13 @@ class ServiceLevel(Table):
     queues: dict[Line, PositiveDuration] = Field({}, examples=[{"sales": "15s"}])
 
 
+class WrapUp(Table):
+    """How long the PBX keeps calls of a queue from an agent after one (`wrapuptime` of queues.conf)."""
+
+    default: Duration = 0.0
+    queues: dict[Line, Duration] = Field({}, examples=[{"sales": "10s"}])
+
+
 class Duty(Table):
     """How the roster is published to the PBX."""
 

@@ -28,6 +28,7 @@ from config.sections import (
     PbxSettings,
     ServiceLevel,
     Table,
+    WrapUp,
 )
 from config.values import FilePath, PbxName, Secrets, refuse
 
@@ -51,7 +52,7 @@ __all__ = [
 
 _ACCOUNTS = ("reader", "actor", "publisher")
 SECRETS = ("database", "notify", "pbx")  # the sections that name secrets
-_SECTIONS = ("database", "http", "log", "away", "service_level", "duty", "notify")
+_SECTIONS = ("database", "http", "log", "away", "service_level", "wrap_up", "duty", "notify")
 
 
 class Settings(Table):
@@ -63,6 +64,7 @@ class Settings(Table):
     log: Log
     away: Away
     service_level: ServiceLevel
+    wrap_up: WrapUp
     duty: Duty
     notify: Notify
     pbx: Annotated[dict[PbxName, PbxSettings], Field(min_length=1)] = Field(

@@ -363,9 +363,13 @@ class Agents:
         self._changed.setdefault(agent.id, _DEVICE)
 
     def _wrap_of(self, agent: _Agent, queue: str) -> float:
-        """Wrap-up seconds after a call of this queue: the member's own, else the queue's."""
+        """Wrap-up seconds after a call of this queue: the member's own, else the queue's.
+
+        Asterisk tells a queue's `wrapuptime` in no AMI event; then it is the configured one.
+        """
         member = agent.members.get(queue)
-        return (member.wrap_up if member is not None else 0.0) or self._wrap_up.get(queue, 0.0)
+        own = member.wrap_up if member is not None else 0.0
+        return own or self._wrap_up.get(queue, 0.0) or self.rules.wrap_up_of(queue)
 
     # -- output
 

@@ -22,4 +22,10 @@ class Rules:
     trunks: tuple[str, ...] = ()  # devices that lead outside, e.g. PJSIP/trunk-a
     internal_contexts: tuple[str, ...] = ("from-internal",)
     service_prefixes: tuple[str, ...] = ("*",)  # feature codes: calls to the PBX itself
+    default_wrap_up: float = 0.0  # s after a queue's call; for queues that `wrap_up` does not name
+    wrap_up: Mapping[str, float] = field(default_factory=dict)  # s, by queue
     pause_reasons: tuple[str, ...] = ("break", "lunch", "training", "meeting", "after_call", "rule", "other")
+
+    def wrap_up_of(self, queue: str) -> float:
+        """Wrap-up seconds of a queue, where the PBX does not tell them."""
+        return self.wrap_up.get(queue, self.default_wrap_up)

@@ -28,7 +28,7 @@ def _log(_service: "Service", settings: Settings) -> None:
     logs.configure(settings.log)
 
 
-def _away(service: "Service", settings: Settings) -> None:
+def _rules(service: "Service", settings: Settings) -> None:
     from cti.daemon.service import rules_of  # noqa: PLC0415 - it imports us
 
     for room in service.rooms.values():
@@ -53,7 +53,8 @@ def _duty(service: "Service", settings: Settings) -> None:
 
 _APPLIED: Mapping[str, Apply] = {
     "log": _log,
-    "away": _away,
+    "away": _rules,
+    "wrap_up": _rules,
     "service_level": _service_level,
     "notify": _notify,
     "duty.publish_days": _duty,

@@ -73,6 +73,8 @@ def rules_of(settings: Settings, pbx: str) -> Rules:
         away=AwayRule(away.limit, away.warn_before, away.grace, dict(away.limits)),
         trunks=of_pbx.trunks,
         internal_contexts=of_pbx.internal_contexts,
+        default_wrap_up=settings.wrap_up.default,
+        wrap_up=dict(settings.wrap_up.queues),
     )
 
 

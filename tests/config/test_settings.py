@@ -63,6 +63,7 @@ def test_every_default_the_example_shows_is_the_real_one(tmp_path: Path) -> None
     assert full.log == plain.log
     assert full.duty == plain.duty
     assert full.service_level.default == plain.service_level.default
+    assert full.wrap_up.default == plain.wrap_up.default
     assert full.away.model_copy(update={"limits": {}}) == plain.away
     assert (full.http.host, full.http.port) == (plain.http.host, plain.http.port)
     assert full.pbx["main"].keepalive == plain.pbx["main"].keepalive

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -289,6 +290,21 @@ def test_the_members_own_wrap_up_goes_before_the_queues() -> None:
         s.takes(d, "q1", "1.1", "1.2", "11")
         d.leave("b1.1", "1.2", "1.1")
         d.hangup("1.2")
+        deadline = d.core.next_deadline() or 0
+        assert deadline - (d.talk("1.2").ended_at or 0) == pytest.approx(expected)
+
+
+def test_a_configured_wrap_up_holds_where_the_pbx_tells_none() -> None:
+    """B2: a queue's wrapuptime is in no AMI event; the member's own still goes before it."""
+    for member_seconds, expected in ((0.0, 15.0), (40.0, 40.0)):
+        d = Dialogue(replace(RULES, wrap_up={"q1": 15.0}, default_wrap_up=3.0))
+        d.resynced(queues=(ev.QueueSeen(0.0, "q1", "rrmemory", 0.0, 0),))
+        d.member("11", PHONE, "q1", wrap_up=member_seconds)
+        rings(d)
+        s.takes(d, "q1", "1.1", "1.2", "11")
+        d.leave("b1.1", "1.2", "1.1")
+        d.hangup("1.2")
+        assert d.state("11").state is State.WRAP_UP
         deadline = d.core.next_deadline() or 0
         assert deadline - (d.talk("1.2").ended_at or 0) == pytest.approx(expected)
 

@@ -348,7 +348,7 @@ async def test_a_reload_takes_over_what_it_can(tmp_path: Path, pbx: EmbeddedPbx)
             toml(
                 pbx.port, service.settings.http.port + 1, '[away]\nlimit = "5m"\nlimits = { lunch = "1h" }\n'
             )
-            + '[service_level]\ndefault = "7s"\n[duty]\npublish_days = 20\n[log]\nlevel = "debug"\n'
+            + '[service_level]\ndefault = "7s"\n[wrap_up]\nqueues = { sales = "9s" }\n[duty]\npublish_days = 20\n[log]\nlevel = "debug"\n'
         )
         service.reload()
 
@@ -359,6 +359,7 @@ async def test_a_reload_takes_over_what_it_can(tmp_path: Path, pbx: EmbeddedPbx)
         room = service.rooms["main"]
         assert (room.core.rules.away.limit, room.core.rules.away.limits) == (300, {"lunch": 3600})
         assert service._threshold("sales") == 7
+        assert (room.core.rules.wrap_up_of("sales"), room.core.rules.wrap_up_of("other")) == (9, 0)
         assert service.settings.duty.publish_days == 20
         assert service.settings.http.port == port
         assert room.pbx.status.logins == logins
