@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from cti.core.facts import Fact, FactKey
 from cti.daemon.errors import SpoolError
@@ -48,6 +48,7 @@ def _maker(kind: type[Any]) -> Callable[[dict[str, Any]], Any]:
     """Builds a fact; fields that a newer program wrote are passed over, those an older one lacked have defaults."""
     hints = get_type_hints(kind)
     enums = {name: enum for name, hint in hints.items() if (enum := _enum_in(hint)) is not None}
+    tuples = [name for name, hint in hints.items() if get_origin(hint) is tuple]  # JSON knows lists alone
     known = [one.name for one in fields(kind)]
 
     def make(values: dict[str, Any]) -> Any:
@@ -55,6 +56,9 @@ def _maker(kind: type[Any]) -> Callable[[dict[str, Any]], Any]:
         for name, enum in enums.items():
             if taken.get(name) is not None:
                 taken[name] = enum(taken[name])
+        for name in tuples:
+            if isinstance(taken.get(name), list):
+                taken[name] = tuple(taken[name])
         try:
             return kind(**taken)
         except TypeError as error:

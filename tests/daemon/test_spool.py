@@ -29,7 +29,7 @@ RECORD = CommandRecord(
 )  # fmt: skip
 EACH: list[Fact] = [
     made.incident(),
-    made.episode(),
+    made.episode(sources=("*:queue_log",)),
     made.fault(reported_by="2001"),
     made.work_item(),
     RECORD,
