@@ -35,6 +35,8 @@ warn_before = "3s"
 grace = "1s"
 [service_level]
 default = "4s"
+[wrap_up]
+default = "2s"
 """
 """Limits that can be watched; otherwise the daemon is as it is anywhere."""
 

@@ -73,8 +73,8 @@ SOAK_RULES: Mapping[str, Rule] = {
         lambda one: one.kind == "plan_hold" and one.quality in _UNSEEN,
     ),
     "recording_untold": Rule(
-        "CEL and CDR do not tell of MixMonitor: a recording begun or stopped while nobody listened is not on record, or ends "
-        "with its channel.",
+        "CEL tells of a recording only where the dialplan begins it, the CDR of none: one that a program begins, stops or pauses "
+        "while nobody listens is not on record, or ends with its channel.",
         lambda one: one.kind == "plan_recordings" and one.quality in _UNSEEN,
     ),
     "recall_dropped": Rule(
