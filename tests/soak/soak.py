@@ -29,6 +29,7 @@ from tests.soak.trouble import Troubles
 from tests.soak.verdict import Verdict, judge
 
 _FILLED = 120.0  # s the daemon gets to complete the last call
+_LOST = "the database refuses"
 _PBX_SETTINGS = 'keepalive = "5s"'
 
 
@@ -44,7 +45,9 @@ class Soak:
     phase: str = "starting Asterisk"
     began: float = field(default_factory=time.time)
     verdict: Verdict = field(default_factory=Verdict)
-    bugs: list[str] = field(default_factory=list)  # exceptions in the daemon's log
+    bugs: list[str] = field(
+        default_factory=list
+    )  # exceptions in the daemon's log, and what could not be written
     reconciled: dict[str, Any] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
@@ -113,7 +116,11 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
             await asyncio.sleep(1)
             soak.phase = "judging"
             soak.reconciled = await _reconcile(rig, since)
-        soak.bugs = [str(line["exception"]) for line in rig.lines if "exception" in line]
+        soak.bugs = [
+            str(line.get("exception", line.get("event")))
+            for line in rig.lines
+            if "exception" in line or str(line.get("event")).startswith(_LOST)
+        ]
         ledger = Ledger.of_files(*books, since=since)
         on_record = await Records.read(rig.database_url)
         assert soak.crowd is not None
