@@ -28,6 +28,7 @@ from cti.core.facts import (
     Attempt,
     AwayEpisode,
     Call,
+    Cause,
     EndedBy,
     Fact,
     FactKey,
@@ -49,6 +50,7 @@ _FIRST_LINES = (
     2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
 )
 _OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
+_FOUND = 60.0  # s after its start within which an Asterisk is listened to again
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 _LOOKED = 1e-4  # s; the store has microseconds
 _LATER = 0.5  # s by which a record begins late
@@ -278,7 +280,11 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -
     later = sorted(known.agent_states, key=lambda state: -state.since)
     seats = {state.agent: state.device for state in (*later, *held.values()) if state.device}
     last = max(heard, begin)
-    for event in (resynced, *retell(rows.cel, lines, seats)):
+    events = retell(rows.cel, lines, seats)
+    for found in _found_again(known.agent_states, rows.queue_log):
+        place = next((n for n, event in enumerate(events) if event.at > found.since), len(events))
+        events[place:place] = _members([found], found.since)
+    for event in (resynced, *events):
         last = max(last, event.at)
         for fact in core.step(event).facts:
             parts[fact.key] = fact
@@ -294,6 +300,18 @@ def _plain(fact: Fact, source: str) -> Fact:
     if isinstance(fact, Call) and fact.ended_by is EndedBy.SYSTEM:
         fact = replace(fact, ended_by=EndedBy.UNKNOWN)
     return replace(fact, hangup_cause=None) if fact.hangup_cause == 0 else fact
+
+
+def _found_again(states: Iterable[AgentState], queue_log: Iterable[QueueRow]) -> Iterable[AgentState]:
+    """How each agent was found after an Asterisk began: one that is killed forgets the pauses of its last second."""
+    starts = [row.at for row in queue_log if row.verb == "QUEUESTART"]
+    found = [one for one in states if one.cause is Cause.LINK_LOST and not one.sources]
+    for start in starts:
+        first: dict[str, AgentState] = {}
+        for state in sorted(found, key=_since):
+            if start <= state.since < start + _FOUND:
+                first.setdefault(state.agent, state)
+        yield from first.values()
 
 
 def _held(states: Iterable[AgentState], at: float) -> Mapping[str, AgentState]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cti.core import events as ev
-from cti.core.backfill import Plan, Rows, plan
+from cti.core.backfill import Plan, Rows, plan, told
 from cti.core.books import BadLine, parse_queue_line
 from cti.core.cel import parse_cel_line
 from cti.core.core import Core
@@ -18,12 +18,14 @@ from cti.core.facts import (
     Attempt,
     AwayEpisode,
     Call,
+    Cause,
     Fact,
     FactKey,
     Gap,
     Leg,
     Quality,
     QueueStay,
+    State,
     Talk,
     Transfer,
 )
@@ -287,6 +289,25 @@ def test_calls_that_nobody_saw_say_so() -> None:
     assert {fact.hold for fact in found.new if isinstance(fact, Talk)} == {None}  # no book tells of hold
     assert all(fact.sources for fact in found.new if isinstance(fact, PARTS))
     assert found.unexplained == []
+
+
+def test_a_pause_that_a_dying_pbx_forgot_is_over() -> None:
+    """B3: queue_log still has it; how the agent was found after the restart is on record."""
+    log = """100|NONE|q1|2001|ADDMEMBER|
+100|NONE|q2|2001|ADDMEMBER|
+110|NONE|q1|2001|PAUSE|lunch
+110|NONE|q2|2001|PAUSE|lunch
+120|NONE|NONE|NONE|QUEUESTART|
+140|NONE|q1|2001|PAUSE|meeting
+150|NONE|q2|2001|PAUSE|meeting"""
+    lines = [parse_queue_line(line) for line in log.splitlines()]
+    queue_log = [line for line in lines if not isinstance(line, BadLine)]
+    found = AgentState(
+        "main", "2001", "", "PJSIP/1", ("q1", "q2"), State.AVAILABLE, 121.0, "", Cause.LINK_LOST
+    )
+    books_tell = told("main", RULES, Rows(queue_log), Known([], [], [], [], [], [], [found]))
+    away = [one.since for one in books_tell if isinstance(one, AgentState) and one.state is State.AWAY]
+    assert [since for since in away if since > found.since] == [150.0]
 
 
 def test_books_read_from_the_middle_of_a_call_say_nothing_of_it() -> None:
