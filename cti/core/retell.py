@@ -30,6 +30,7 @@ _GOES_ON = -1  # likewise, of one right after a leaving that comes before that r
 _WITHIN = 0.999  # s of a whole second
 _LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slower
 _ANSWERED_ELSEWHERE = 26  # Q.850 cause
+_SECOND = 0.3  # s by which a line of queue_log may be dated beside its second
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
 _DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
@@ -95,6 +96,10 @@ class _Teller:
         self._waits: dict[str, list[Wait]] = {}
         for wait in refine(passes(queue_log), self.channels):
             self._waits.setdefault(wait.of.uniqueid, []).append(wait)
+        self._ringings: dict[str, list[QueueRow]] = {}  # by uniqueid of who waited
+        for line in queue_log:
+            if line.verb in {"RINGNOANSWER", "RINGCANCELED"}:
+                self._ringings.setdefault(line.callid, []).append(line)
         self._at = list(accumulate((row.at for row in self.rows), max))
         self._told: list[tuple[tuple[int, int, int], ev.Event]] = []
         self._places = {id(row): place for place, row in enumerate(self.rows)}
@@ -415,8 +420,18 @@ class _Teller:
                 return True
             gave_up = wait.of.outcome is StayOutcome.ABANDONED and wait.left_at is not None
             if gave_up and abs((wait.left_at or 0.0) - row.at) < _AT_ONCE:
-                return True
+                return not self._rang_out(row, source)
         return False
+
+    def _rang_out(self, row: CelRow, source: _App) -> bool:
+        """Whether queue_log has this ringing as not answered, though the caller gave up in that instant."""
+        verbs = {
+            line.verb
+            for line in self._ringings.get(source.channel, ())
+            if -_SECOND < row.at - line.at < 1 + _SECOND
+            and self.seats.device_of(line.member, line.at) == device_of(row.channel)
+        }
+        return verbs == {"RINGNOANSWER"}
 
     def _tell_requests(self) -> None:
         """Who hung up, once for each, as they leave their bridge."""

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
@@ -131,6 +133,19 @@ def test_a_caller_may_hang_up_in_the_instant_of_the_key() -> None:
     soon = [replace(row, at=left + 0.001) if row.at > left else row for row in cel]
     [stay] = told(name, soon, log).all(QueueStay)
     assert stay.outcome is StayOutcome.LEFT_BY_KEY
+
+
+@pytest.mark.parametrize(
+    ("verb", "outcome"),
+    [("RINGCANCELED", AttemptOutcome.CANCELLED), ("RINGNOANSWER", AttemptOutcome.NO_ANSWER)],
+)
+def test_queue_log_knows_what_came_first_where_the_caller_gave_up(verb: str, outcome: AttemptOutcome) -> None:
+    """A phone may stop ringing in the instant of the abandon, and not because of it."""
+    name = "queue_abandoned_while_ringing"
+    cel, log = books(name)
+    assert any(row.verb == "RINGCANCELED" for row in log)
+    lines = [replace(row, verb=verb) if row.verb == "RINGCANCELED" else row for row in log]
+    assert [one.outcome for one in told(name, cel, lines).all(Attempt)] == [outcome]
 
 
 def test_a_second_of_queue_log_that_is_behind() -> None:
