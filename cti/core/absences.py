@@ -103,7 +103,7 @@ class _Finder:
             self._go_on(stored, told, others)
             return
         changes: dict[str, Any] = {}
-        if self._left_unseen(stored, first):
+        if self._left_unseen(stored, first, others):
             changes |= {name: getattr(first, name) for name in _BEGINS}
         guessed = self._is_guess(stored.ended_at)
         earlier = back is not None and back < stored.ended_at - SAME_INSTANT
@@ -128,7 +128,7 @@ class _Finder:
             if any(told[-1].ended_at < gap.ended_at for gap in self._gaps):
                 self.found.living.append(stored.id)  # it is over as soon as the grace is
         elif not later:
-            if self._left_unseen(stored, first):
+            if self._left_unseen(stored, first, others):
                 self.found.ongoing.append(_begun(stored, first))
         elif back is not None and self._unheard(back) and stored.reported_at is None:
             named = (*stored.sources, f"ended_at:{_BOOK}")
@@ -138,11 +138,12 @@ class _Finder:
             for one in later[:-1]:
                 self._add(one, others)
 
-    def _left_unseen(self, stored: AwayEpisode, told: AwayEpisode) -> bool:
+    def _left_unseen(self, stored: AwayEpisode, told: AwayEpisode, others: Sequence[AwayEpisode]) -> bool:
         """Whether they had left before: found away, or away again so soon that it is the absence that was missed."""
         at = stored.started_at
         unseen = any(gap.began_at < at < gap.ended_at + self._grace for gap in self._gaps)
-        return unseen and told.started_at < at - _SAME
+        taken = any(one.started_at < at and (one.ended_at or at) > told.started_at for one in others)
+        return unseen and not taken and told.started_at < at - _SAME
 
     def _end(self, stored: AwayEpisode, told: AwayEpisode) -> float | None:
         """The end that was seen, if one was."""

@@ -20,7 +20,7 @@ _EARLY, _LATE = (
 )  # s by which AMI may differ from the whole second of the book; events of a busy PBX lag
 _LINK = 20.0  # s after which the daemon has asked a restarted PBX
 _NEAR = 90.0  # s within which a change of the same kind is taken for the same change, at a wrong instant
-_GRACE = 10.0  # s; a return that is shorter does not end an absence
+GRACE = 1.0  # s; a return that is shorter does not end an absence
 _BRIEF = 0.05  # s of a row that ends as it begins
 _KNOWN = frozenset({"break", "lunch", "training", "meeting", "after_call", "rule", "other"})
 _VERBS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
@@ -163,7 +163,7 @@ def _times_away(
             continue
         over = after.latest if after is not None else math.inf
         about = [one for one in episodes if _lasts(one, change.latest, after.earliest if after else math.inf)]
-        soon = any(over - _LATE <= one.started_at <= over + _GRACE for one in episodes)
+        soon = any(over - _LATE <= one.started_at <= over + GRACE for one in episodes)
         if not about:
             kind = "absence_joined" if soon else "absence_missing"
             yield Difference(kind, agent, f"no absence: {change.line}", lines=(change.line,))

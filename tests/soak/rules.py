@@ -91,7 +91,7 @@ SOAK_RULES: Mapping[str, Rule] = {
         lambda one: one.kind == "absence_left",
     ),
     "short_return": Rule(
-        "Who was away within a gap, came back in it, and left again within ten seconds after it: to whoever listened then that "
+        "Who was away within a gap, came back in it, and left again within the grace of the away rule: to whoever listened then that "
         "is the begin of the absence.",
         lambda one: one.kind == "absence_joined",
     ),

@@ -17,7 +17,7 @@ from tests.pbx.provision import Tree
 from tests.rig import Rig, RigError
 from tests.scenarios.run import pbx_config
 from tests.scenarios.scenes import loaded
-from tests.soak.attendance import compare, compare_absences, read
+from tests.soak.attendance import GRACE, compare, compare_absences, read
 from tests.soak.books import Ledger
 from tests.soak.clerks import CLERKS, PHONES, Clerks
 from tests.soak.clerks import queues as clerks_queues
@@ -31,6 +31,8 @@ from tests.soak.verdict import Verdict, judge
 _FILLED = 120.0  # s the daemon gets to complete the last call
 _LOST = "the database refuses"
 _PBX_SETTINGS = 'keepalive = "5s"'
+# Nobody stays back for long here; with more grace than that all absences of an agent would be one.
+_SETTINGS = f'[away]\ngrace = "{GRACE:g}s"\n'
 
 
 @dataclass
@@ -106,7 +108,7 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
     )
     async with Lab(tree, config=config, directory=directory / "lab") as lab, Proxy(lab.pbx.ami_port) as link:
         books = (lab.pbx.queue_log_path, lab.pbx.cdr_csv_path, lab.pbx.cel_path)
-        rig = Rig(directory / "cti", link.port, pbx_settings=_PBX_SETTINGS, books=books)
+        rig = Rig(directory / "cti", link.port, settings=_SETTINGS, pbx_settings=_PBX_SETTINGS, books=books)
         async with rig:
             since = time.time()
             say(f"{lab.pbx.version}, seed {soak.wanted.seed}, everything in {directory}")

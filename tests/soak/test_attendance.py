@@ -133,7 +133,7 @@ def absent(*spans: tuple[float, float | None]) -> list[str]:
         ([(1011.6, None)], ["absence_wrong"]),
         ([(1011.6, 1020.2), (1024.0, 1027.0)], ["absence_wrong"]),
         ([(1010.0, 1020.2)], ["absence_left"]),  # paused in one queue a second before the other
-        ([(1025.0, 1033.2)], ["absence_joined", "absence_wrong"]),
+        ([(1021.0, 1033.2)], ["absence_joined", "absence_wrong"]),
     ],
     ids=["right", "missing", "in two", "late", "early", "open", "invented", "last pause", "joined"],
 )
