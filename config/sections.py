@@ -269,7 +269,7 @@ class BookSources(Table):
     url: str | None = Field(None, examples=["mysql+asyncmy://cti_books@pbx.example.com/asteriskcdrdb"])
     password: SecretStr | None = None
     ca_file: FilePath | None = Field(None, examples=["/etc/cti/pbx-ca.pem"])
-    timezone: str = Field(examples=["Asia/Shanghai"])
+    timezone: str = Field(DEFAULT_ZONE, examples=["Asia/Shanghai"])
     cdr_table: TableName = Field("cdr", examples=["cdr"])
     cel_table: TableName = Field("cel", examples=["cel"])
     queue_log_table: TableName = Field("", examples=["queue_log"])
@@ -329,7 +329,7 @@ class PbxSettings(Table):
     publisher: Account = Field(examples=["[pbx.NAME.publisher] with user and secret_file"])
     keepalive: PositiveDuration = 10.0
     inbox_size: int = Field(100_000, ge=100, le=10_000_000, examples=[100_000])
-    timezone: str = Field(examples=["Asia/Shanghai"])
+    timezone: str = Field(DEFAULT_ZONE, examples=["Asia/Shanghai"])
     queue_log: FilePath | None = Field(None, examples=["/var/log/asterisk/queue_log"])
     cdr_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cdr-custom/cti.csv"])
     cel_csv: FilePath | None = Field(None, examples=["/var/log/asterisk/cel-custom/cti.csv"])

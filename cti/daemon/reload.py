@@ -72,13 +72,17 @@ def changes(before: BaseModel, after: BaseModel, prefix: str = "") -> Iterator[s
         if isinstance(old, BaseModel) and isinstance(new, BaseModel):
             yield from changes(old, new, f"{prefix}{name}.")
         elif isinstance(old, dict) and isinstance(new, dict):
-            yield from (
-                f"{prefix}{name}.{key}"
-                for key in sorted({*old, *new}, key=str)
-                if old.get(key) != new.get(key)
-            )
+            for key in sorted({*old, *new}, key=str):
+                yield from _changed(old.get(key), new.get(key), f"{prefix}{name}.{key}")
         else:
             yield f"{prefix}{name}"
+
+
+def _changed(old: object, new: object, key: str) -> Iterator[str]:
+    if isinstance(old, BaseModel) and isinstance(new, BaseModel):
+        yield from changes(old, new, f"{key}.")
+    elif old != new:
+        yield key
 
 
 class Reloader:
