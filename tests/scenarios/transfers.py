@@ -369,7 +369,7 @@ async def half_finished_by_the_phone(s: Stage) -> None:
     ),
     queues=BOTH,
     numbers=LINES,
-    explained={"not_in_book": "masquerade_into_queue"},
+    explained={"not_in_book": "masquerade_into_queue", "book_talk": "masquerade_of_the_caller"},
 )
 async def half_finished_to_a_queue(s: Stage) -> None:
     """The agent dials a queue and connects the customer while it waits: the waiting channel is another one from then on."""
