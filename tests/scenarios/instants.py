@@ -157,7 +157,8 @@ def _leg(leg: Leg, line: Line) -> Found:
     own = leg.uniqueid
     yield from _say("leg", own, "started_at", leg.started_at, line.born)
     yield from _say("leg", own, "ended_at", leg.ended_at, line.gone)
-    rung = line.rung and line.picked is None
+    # Asterisk notes now and then too late what a channel runs: then the book does not tell that a program rang it.
+    rung = (line.rung or (leg.dialed and leg.ring_started_at is not None)) and line.picked is None
     yield from _say("leg", own, "ring_started_at", leg.ring_started_at, line.born if rung else None)
     yield from _cause("leg", own, leg.hangup_cause, line.cause)
     if leg.dialed and leg.answered_at is None:  # when it was, see `celbook`
