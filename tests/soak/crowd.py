@@ -251,11 +251,15 @@ class Crowd:
         await self._tidy()
         self.open.set()
 
-    async def _tidy(self) -> None:
-        """Phones learn of the death of a PBX by silence; and members outlive it: those of scenarios are let go."""
+    async def hang_up(self) -> None:
+        """Let nobody be on the phone whom a play that was cut short left there."""
         async with await self.lab.phones.ami() as network:
             with contextlib.suppress(AmiError):  # nobody is on the phone
                 await network.action("Hangup", {"Channel": "/^.*$/"})
+
+    async def _tidy(self) -> None:
+        """Phones learn of the death of a PBX by silence; and members outlive it: those of scenarios are let go."""
+        await self.hang_up()
         async with await self.lab.pbx.ami() as pbx:
             for row in await pbx.query("QueueStatus"):
                 mine = row.event == "QueueMember" and row["Membership"] == "dynamic"

@@ -155,6 +155,7 @@ async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
         group.create_task(clerks.run())
         await asyncio.gather(crowd.run(), troubles.run(breaks(wanted)))
         clerks.over.set()
+    await crowd.hang_up()
 
 
 async def _filled(rig: Rig) -> bool:
