@@ -14,7 +14,6 @@ from cti.daemon.http import pictures as pic
 from cti.daemon.http.deps import HttpDeps
 from cti.daemon.http.problems import FieldError, invalid, not_found
 from cti.daemon.live import LiveAgent, LiveQueue
-from cti.daemon.storytelling import told
 from routing.roster import UnknownHotline
 from store.errors import BadCursor
 from store.queries import CallFilter, CallRecord
@@ -171,6 +170,8 @@ def parts_of(record: CallRecord) -> Parts:
 
 async def story(deps: HttpDeps, path: Mapping[str, str], _query: q.Query) -> Any:
     """Tell what happened in one call, step by step."""
+    from cti.daemon.storytelling import told  # noqa: PLC0415 - the start need not wait for what is asked rarely
+
     record = await deps.queries.call(path["id"])
     if record is None:
         raise not_found("No call has this id")
