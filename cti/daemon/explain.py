@@ -14,12 +14,12 @@ from rich.text import Text
 
 from config.settings import Settings
 from cti.core.picture import picture
-from cti.core.story import Line, Parts, Step, Story, quality_in_words
+from cti.core.story import Line, Step, Story, quality_in_words
 from cti.daemon import errors
 from cti.daemon.booksources import books_of
 from cti.daemon.options import ConfigOption, JsonOption, console, settings_of, write_json
 from cti.daemon.show import cell
-from cti.daemon.storytelling import Told, told
+from cti.daemon.storytelling import Told, parts_of, told
 
 _INDENT = 4
 
@@ -65,17 +65,8 @@ async def _explain(settings: Settings, call: str) -> Told:
             ends = [gap.ended_at for gap in await store.queries.gaps(record.call.pbx)]
     except StoreError as error:
         raise errors.StoreError(str(error)) from error
-    parts = Parts(
-        record.call,
-        record.legs,
-        record.queue_stays,
-        record.attempts,
-        record.talks,
-        record.transfers,
-        record.recordings,
-    )
     sources = books_of(settings, record.call.pbx) if record.call.pbx in settings.pbx else None
-    return await told(parts, ends, sources)
+    return await told(parts_of(record), ends, sources)
 
 
 # --- for scripts ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from cti.core.telling import tell
 from cti.daemon.bookfitness import fitness
 from cti.daemon.bookreader import BookUnreadable
 from cti.daemon.books import Books
+from store.queries import CallRecord
 
 _AROUND = 2.0  # s before and after a call in which lines about it may stand
 
@@ -23,6 +24,19 @@ class Told:
     story: Story
     unverified: str = ""
     notes: tuple[str, ...] = ()
+
+
+def parts_of(record: CallRecord) -> Parts:
+    """What a story is made of."""
+    return Parts(
+        record.call,
+        record.legs,
+        record.queue_stays,
+        record.attempts,
+        record.talks,
+        record.transfers,
+        record.recordings,
+    )
 
 
 async def told(parts: Parts, gap_ends: Sequence[float], books: Books | None) -> Told:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
-from cti.core.story import Parts
 from cti.daemon.http import models as m
 from cti.daemon.http import params as q
 from cti.daemon.http import pictures as pic
@@ -16,7 +15,7 @@ from cti.daemon.http.problems import FieldError, invalid, not_found
 from cti.daemon.live import LiveAgent, LiveQueue
 from routing.roster import UnknownHotline
 from store.errors import BadCursor
-from store.queries import CallFilter, CallRecord
+from store.queries import CallFilter
 
 Q = TypeVar("Q", bound=q.Query)
 
@@ -155,22 +154,9 @@ async def incidents(deps: HttpDeps, _path: Mapping[str, str], query: q.Incidents
     return await deps.queries.incidents(pbx=query.pbx, agent=query.agent, kind=query.kind, **query.interval())
 
 
-def parts_of(record: CallRecord) -> Parts:
-    """What a story is made of."""
-    return Parts(
-        record.call,
-        record.legs,
-        record.queue_stays,
-        record.attempts,
-        record.talks,
-        record.transfers,
-        record.recordings,
-    )
-
-
 async def story(deps: HttpDeps, path: Mapping[str, str], _query: q.Query) -> Any:
     """Tell what happened in one call, step by step."""
-    from cti.daemon.storytelling import told  # noqa: PLC0415 - the start need not wait for what is asked rarely
+    from cti.daemon.storytelling import parts_of, told  # noqa: PLC0415 - the start need not wait for what is asked rarely
 
     record = await deps.queries.call(path["id"])
     if record is None:
