@@ -221,7 +221,7 @@ class Completion:
         stored = self._attempts.get(told.id)
         if stored is None:
             of_call = (one for one in self._on_record(call_id) if isinstance(one, Attempt))
-            stored = next((one for one in of_call if _same_ringing(one, told)), None)
+            stored = next((one for one in of_call if same_ringing(one, told)), None)
         if stored is None:
             self._add(call_id, told)
         else:
@@ -394,7 +394,7 @@ def sourced(part: Part, source: str) -> Part:
     return replace(part, sources=sources)
 
 
-def _same_ringing(stored: Attempt, told: Attempt) -> bool:
+def same_ringing(stored: Attempt, told: Attempt) -> bool:
     """A member on a Local channel rings once, whichever of the channels behind it was noticed first."""
     if told.agent is None or stored.agent != told.agent or stored.device == told.device:
         return False

@@ -23,6 +23,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cti.core.cel import CelRow
+from cti.core.completing import same_ringing
 from cti.core.facts import (
     Attempt,
     AttemptOutcome,
@@ -235,7 +236,7 @@ class _Pair:
             (ours.pop(key), book.pop(key)) for key in sorted(ours.keys() & book.keys())
         ]
         for two in sorted(book.values(), key=lambda two: two.started_at):
-            same = next((one for one in ours.values() if _same_ringing(one, two)), None)
+            same = next((one for one in ours.values() if same_ringing(one, two)), None)
             pairs.append((ours.pop(same.id) if same is not None else None, two))
         return pairs + [(one, None) for one in ours.values()]
 
@@ -291,14 +292,6 @@ class _Pair:
             for a, b in self._ringings()
         )
         return not (name == "result" and {ours, told} <= _LED_NOWHERE and undecided)
-
-
-def _same_ringing(one: Attempt, two: Attempt) -> bool:
-    if one.agent is None or one.agent != two.agent or one.device == two.device:
-        return False
-    over = one.ended_at if one.ended_at is not None else float("inf")
-    ends = two.ended_at if two.ended_at is not None else float("inf")
-    return one.started_at <= ends and two.started_at <= over
 
 
 def _by_channel(whole: Whole) -> dict[str, list[Talk]]:
