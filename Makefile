@@ -69,4 +69,4 @@ lock: ## Recompute the lock files from pyproject.toml (and the peer's, from its 
 clean: ## Remove the virtual environment and caches (the unpacked PBX too)
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
-.PHONY: help setup pbx postgres mariadb demo test bench comparison check format lock clean
+.PHONY: help setup pbx postgres mariadb demo test bench soak comparison check format lock clean
