@@ -26,28 +26,29 @@ from cti.core.facts import (
 KEPT: frozenset[type[Any]] = frozenset({Incident, Fault, WorkItem, AwayEpisode, Delivery, CommandRecord})
 """Never dropped: no book of the PBX could give them back."""
 
-_ENDS: dict[type[Any], str] = {
+ENDS: dict[type[Any], str] = {
     Call: "ended_at",
     Leg: "ended_at",
     Attempt: "ended_at",
     Talk: "ended_at",
-    QueueStay: "outcome",
+    QueueStay: "outcome",  # a caller who has left is told of before it is known how
     Recording: "stopped_at",
     AwayEpisode: "ended_at",
     Fault: "ended_at",
     Gap: "filled_at",
 }
+"""The field that says that a fact of this kind is over."""
 
 
 def is_over(fact: Fact) -> bool:
     """Whether no later snapshot of this fact is to be expected."""
-    end = _ENDS.get(type(fact))
+    end = ENDS.get(type(fact))
     return end is None or getattr(fact, end) is not None
 
 
 def reopens(fact: Fact, older: Fact) -> bool:
     """Whether a fact of the same key was over already: this one was made of what was known before."""
-    end = _ENDS.get(type(fact))
+    end = ENDS.get(type(fact))
     return end is not None and getattr(fact, end) is None and getattr(older, end) is not None
 
 

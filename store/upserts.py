@@ -47,7 +47,6 @@ from cti.core.facts import (
     Call,
     Fact,
     Fault,
-    Gap,
     Incident,
     Leg,
     Quality,
@@ -57,6 +56,7 @@ from cti.core.facts import (
     Transfer,
     WorkItem,
 )
+from store.pending import ENDS
 from store.rows import Row, Rows, rows_of
 from store.tables import FACT_TABLES, agent_states, calls, work_items
 
@@ -69,17 +69,6 @@ ENDS_ONCE: tuple[type[AwayEpisode | Fault], ...] = (AwayEpisode, Fault)
 
 PARTS: frozenset[type[Any]] = frozenset({Leg, QueueStay, Attempt, Talk, Transfer, Recording})
 """What belongs to a call."""
-
-_ENDS: dict[type[Any], str] = {
-    Leg: "ended_at",
-    QueueStay: "outcome",  # a caller who has left is told of before it is known how
-    Attempt: "ended_at",
-    Talk: "ended_at",
-    Recording: "stopped_at",
-    AwayEpisode: "ended_at",
-    Fault: "ended_at",
-    Gap: "filled_at",
-}
 
 _INTEGER = 2**31 - 1
 
@@ -202,7 +191,7 @@ def _over(kind: type[Any], columns: Any) -> ColumnElement[bool] | None:
         return or_(columns.ended_at.is_not(None), columns.merged_into.is_not(None))
     if kind is Transfer:
         return cast("ColumnElement[bool]", columns.result != literal_column(f"'{PENDING}'"))
-    end = _ENDS.get(kind)
+    end = ENDS.get(kind)
     return None if end is None else cast("ColumnElement[bool]", columns[end].is_not(None))
 
 

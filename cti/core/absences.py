@@ -161,7 +161,7 @@ class _Finder:
         self.found.new.append(incident)
 
     def _missed(self, at: float) -> bool:
-        return any(gap.began_at < at < gap.ended_at for gap in self._gaps)
+        return any(gap.covers(at) for gap in self._gaps)
 
     def _unheard(self, back: float) -> bool:
         return any(gap.began_at - self._grace < back < gap.ended_at for gap in self._gaps)

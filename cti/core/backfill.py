@@ -233,7 +233,7 @@ class _Planner:
         return any(abs(gap.ended_at - at) < _LOOKED for gap in self._gaps)
 
     def _in_gap(self, at: float) -> bool:
-        return any(gap.began_at < at < gap.ended_at for gap in self._gaps)
+        return any(gap.covers(at) for gap in self._gaps)
 
 
 def _since(state: AgentState) -> float:

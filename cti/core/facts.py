@@ -521,6 +521,10 @@ class Gap:
         """Identity for idempotent sinks."""
         return ("gap", self.id)
 
+    def covers(self, at: float) -> bool:
+        """Whether what happened at this instant (epoch) may have been missed."""
+        return self.began_at < at < self.ended_at
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
