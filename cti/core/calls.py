@@ -557,7 +557,8 @@ class Calls:
         self.touch(stay)
         self.answer(stay.call, at)
         for talk in stay.call.talks:
-            if talk.queue is None and agent and talk.agent == agent and talk.started_at >= at:
+            theirs = agent and talk.agent == agent and talk.started_at >= at
+            if talk.queue is None and theirs and (talk.waiters is None or leg.uniqueid in talk.waiters):
                 talk.queue = stay.queue
                 self.touch(talk)
         owed = self.connected.setdefault((stay.queue, device), [])
@@ -684,6 +685,8 @@ class Calls:
     def _is_party(self, leg: LegPart) -> bool:
         if leg.bridge is None or leg.relays or leg.ringing:
             return False
+        if leg.pair is not None and leg.agent is None:
+            return False  # a Local half with a menu or a queue's music behind it; a queue's member may be one
         return self.bridges[leg.bridge].talkable
 
     def _parties(self, leg: LegPart) -> list[LegPart]:
@@ -706,7 +709,7 @@ class Calls:
                 self.answer(leg.call, at)
         for leg in parties:
             if leg.talk is None and (leg.dialed or leg.agent is not None):
-                self._begin_talk(leg, parties, at)
+                self._begin_talk(leg, group, parties, at)
                 moves.reached(self, parties)
         self._end_talks([leg for leg in group if not self._is_party(leg)], at)
         return group
@@ -723,7 +726,7 @@ class Calls:
             self.touch(leg.talk)
             leg.talk = None
 
-    def _begin_talk(self, leg: LegPart, parties: list[LegPart], at: float) -> None:
+    def _begin_talk(self, leg: LegPart, group: list[LegPart], parties: list[LegPart], at: float) -> None:
         leg.talks_made += 1
         call = leg.call
         if leg.own_line:
@@ -731,10 +734,10 @@ class Calls:
             leg.talks_made = max(leg.talks_made, int(at))
             call = next((party.call for party in parties if party is not leg), call)
         talk = TalkPart(leg, at, call)
-        for stay in reversed(call.stays):
-            if stay.outcome is StayOutcome.ANSWERED:  # the last one who took the caller
-                talk.queue = stay.queue if stay.agent == leg.agent else None
-                break
+        if call.stays:
+            here = {other.uniqueid for other in group}
+            talk.waiters = tuple({stay.uniqueid for stay in call.stays} & here)
+            talk.queue = self._queue_of(call, leg, here)
         leg.talk = talk
         call.talks.append(talk)
         self.touch(talk)
@@ -746,6 +749,21 @@ class Calls:
             # Taken by a program from the dial that rang it (AMI Bridge): no DialEnd will tell of the answer.
             leg.answered_at = leg.answered_at or at
             self.answer_attempt(leg, at)
+
+    def _queue_of(self, call: CallPart, leg: LegPart, here: set[str]) -> str | None:
+        """The queue out of which they talk: with whom they took from it, or who came in that one's place.
+
+        None in a consultation, while the caller waits elsewhere, and with a caller whom somebody else took last.
+        """
+        answered = [stay for stay in call.stays if stay.outcome is StayOutcome.ANSWERED]
+        last = next((stay for stay in reversed(answered) if stay.uniqueid in here), None)
+        if last is not None and last.agent == leg.agent:
+            return last.queue
+        latest = answered[-1] if answered else None
+        if latest is None or latest.agent != leg.agent:
+            return None
+        waiter = self.legs.get(latest.uniqueid)
+        return latest.queue if waiter is None or waiter.bridge is None else None
 
     def answer(self, call: CallPart, at: float) -> None:
         """A human or queue member took the call; the first one counts."""

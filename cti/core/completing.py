@@ -90,12 +90,14 @@ class Completion:
         self._joined: tuple[str, ...] = ()  # calls that it turned out to be made of
         self._met: dict[str, QueueStay] = {}  # stays on record by the ids that the books give them
         self._ended: set[str] = set()  # recordings whose end the books have
+        self._told_talks: list[Talk] = []
         self._taken_back: set[str | None] = set()  # queues that somebody else answered than was concluded
 
     def complete(self, stored: Call, told: Call, parts: Sequence[Part], joined: Iterable[Call] = ()) -> None:
         """Hold a call and its parts against what the books tell; `joined` became part of it just now."""
         self._joined = tuple(call.id for call in joined)
         self._taken_back = set()
+        self._told_talks = [part for part in parts if isinstance(part, Talk)]
         self._met = self._meet(stored.id, [part for part in parts if isinstance(part, QueueStay)])
         changes = self._call_changes(stored, told)
         sides = stored.ended_by is not told.ended_by and {stored.ended_by, told.ended_by} <= _SIDES
@@ -303,7 +305,16 @@ class Completion:
         if seconds > min(TOGETHER, shorter / 2) or (seconds >= 0 and shorter <= SAME_INSTANT):
             return max(seconds, SAME_INSTANT)
         found_late = self._is_guess(stored.started_at) and told.started_at < stored.started_at
-        return SAME_INSTANT if found_late and seconds > -TOGETHER else 0.0
+        return SAME_INSTANT if found_late and seconds > -TOGETHER and self._only(told, stored) else 0.0
+
+    def _only(self, told: Talk, stored: Talk) -> bool:
+        """Whether the books have no other talk of that channel that lasts while the one on record does."""
+        channel, over = told.id.rpartition("/")[0], stored.ended_at or float("inf")
+        others = (one for one in self._told_talks if one is not told and one.id.rpartition("/")[0] == channel)
+        return not any(
+            one.started_at < over - TOGETHER and (one.ended_at or float("inf")) > stored.started_at + TOGETHER
+            for one in others
+        )
 
     def _recording(self, call_id: str, told: Recording) -> None:
         """CEL has those that the dialplan began, when it is told to note MixMonitor."""

@@ -163,6 +163,9 @@ def _masquerade_into_queue(one: Mismatch, said: Evidence) -> bool:
             return any((stay.uniqueid, stay.queue) == (caller, queue) for stay in stays)
         case Reason.WAIT:
             return one.uniqueid in waits.values()
+        case Reason.OUTCOME:
+            entry = said.pass_of(one)
+            return entry is not None and entry.outcome is None and entry.uniqueid in waits
     return False
 
 
@@ -218,7 +221,7 @@ RULES: Mapping[str, Rule] = {
         "the consultation, CONNECT and all that follows under the caller's, and the first queue's ATTENDEDTRANSFER under "
         "the consultation's. No pass in the book is whole; the record has the one pass there was. Explained is a pass of the "
         "caller beside one without an end that waits, in the same queue, as the channel that the caller took the place of "
-        "(CEL: ATTENDEDTRANSFER to Queue).",
+        "(CEL: ATTENDEDTRANSFER to Queue), and an end on record of that channel's pass, when nobody saw the transfer.",
         _masquerade_into_queue,
     ),
     "masquerade_of_the_caller": Rule(

@@ -363,6 +363,7 @@ class TalkPart:
         "id",
         "queue",
         "started_at",
+        "waiters",
     )
 
     def __init__(self, leg: LegPart, started_at: float, call: CallPart | None = None) -> None:
@@ -371,6 +372,7 @@ class TalkPart:
         self.agent = leg.agent
         self.device = leg.device
         self.queue: str | None = None
+        self.waiters: tuple[str, ...] | None = None  # who of them had joined a queue; None: not known
         self.started_at = started_at
         self.ended_at: float | None = None
         self.hold = 0.0

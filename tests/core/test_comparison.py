@@ -44,6 +44,7 @@ from tests.scenarios.test_gaps import books, fill, gaps_of, heard, interrupted
 HOUR = 3600.0
 EXPLAINED = {
     "half_finished_to_a_queue": {"masquerade_into_queue"},
+    "half_finished_to_a_queue_abandoned": {"masquerade_into_queue"},
     "pickup_of_a_queue_call": {"pickup_of_a_queue_call"},
     "attended_to_a_menu": {"masquerade_of_the_caller"},
     "half_finished_by_the_phone": {"masquerade_of_the_caller"},

@@ -238,6 +238,32 @@ async def conference_of_two(s: Stage) -> None:
 
 @scenario(
     "other",
+    Record(INTERNAL, Disposition.ANSWERED, CALLER, [], [], [Talked("anna", None)]),
+    Record(INTERNAL, Disposition.ANSWERED, CALLER, [], [], [Talked("ben", 2.1)]),
+    Record(IN, Disposition.ANSWERED, CALLER, [], []),
+    numbers=ROOM,
+)
+async def conference_of_three(s: Stage) -> None:
+    """Two agents and a customer in a conference room: three calls, and the agents talked for as long as they were not alone."""
+    anna, ben = await s.agent("anna"), await s.agent("ben")
+    first = await anna.dials(s.number("room"))
+    await s.saw("ConfbridgeJoin")
+    second = await ben.dials(s.number("room"))
+    await s.many("ConfbridgeJoin", 2)
+    await s.passes(0.8)
+    customer = await s.customer("room")
+    await s.many("ConfbridgeJoin", 3)
+    await s.passes(0.8)
+    await second.hangs_up()
+    await s.many("ConfbridgeLeave", 1)
+    await s.passes(0.8)
+    await customer.hangs_up()
+    await s.many("ConfbridgeLeave", 2)
+    await first.hangs_up()
+
+
+@scenario(
+    "other",
     Record(INTERNAL, Disposition.ANSWERED, SYSTEM, [], [], [Talked("anna", None)]),
     Record(INTERNAL, Disposition.ANSWERED, CALLER, [], [], [Talked("ben", None)]),
     Record(IN, Disposition.ANSWERED, CALLER, [], []),

@@ -12,6 +12,7 @@ SALES: dict[str, dict[str, object]] = {"sales": {}}
 BOTH: dict[str, dict[str, object]] = {"sales": {}, "support": {}}
 LINE = {"line": ["Answer()", "Queue({sales},tT,,,60)", "Hangup()"]}
 LINES = {**LINE, "second": ["Answer()", "Queue({support},tT,,,20)", "Hangup()"]}
+BRIEF = {**LINE, "second": ["Answer()", "Queue({support},tT,,,2)", "Hangup()"]}
 BY_ANNA = [Stay("sales", StayOutcome.ANSWERED, "anna")]
 
 
@@ -424,11 +425,121 @@ async def attended_to_a_queue(s: Stage) -> None:
         IN,
         Disposition.ANSWERED,
         CALLER,
+        [*BY_ANNA, Stay("support", StayOutcome.ABANDONED)],
+        [Rung("anna", ANSWERED, "sales")],
+        [Talked("anna", 1.9, hold=1.1, queue="sales")],
+        [Moved("half_finished", "anna", "second", "abandoned")],
+    ),
+    queues=BOTH,
+    numbers=LINES,
+    explained={"not_in_book": "masquerade_into_queue"},
+)
+async def half_finished_to_a_queue_abandoned(s: Stage) -> None:
+    """The agent connects the customer with a queue nobody answers, and the customer gives up there."""
+    anna, line, call = await with_anna(s)
+    second = await consults(anna, line, s.number("second"))
+    await s.joined(2)
+    await s.passes(0.6)
+    await line.refers(s.number("second"), second)
+    await s.saw("AttendedTransfer")
+    await s.passes(0.8)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        BY_ANNA,
+        [Rung("anna", ANSWERED, "sales")],
+        [Talked("anna", 2.7, hold=1.3, queue="sales")],
+    ),
+    Record(INTERNAL, Disposition.ABANDONED, CALLER, [Stay("support", StayOutcome.ABANDONED)]),
+    queues=BOTH,
+    numbers=LINES,
+)
+async def attended_to_a_queue_thought_better_of(s: Stage) -> None:
+    """The agent dials a queue, waits in vain, and goes back to the customer: nothing ever joins the two calls."""
+    anna, line, call = await with_anna(s)
+    second = await consults(anna, line, s.number("second"))
+    await s.joined(2)
+    await s.passes(0.8)
+    await second.hangs_up()
+    await line.resumes()
+    await s.passes(0.6)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        [*BY_ANNA, Stay("support", StayOutcome.ANSWERED, "ben")],
+        [Rung("anna", ANSWERED, "sales"), Rung("ben", ANSWERED, "support")],
+        [
+            Talked("anna", None, hold=None, queue="sales"),
+            Talked("anna", None),
+            Talked("ben", None, queue="support"),
+            Talked("anna", 0.8, queue="sales"),
+        ],
+    ),
+    queues=BOTH,
+    numbers=LINES,
+)
+async def attended_to_a_queue_cancelled_by_feature_code(s: Stage) -> None:
+    """The agent consults a queue's agent by *2 and goes back to the customer with *1."""
+    _, line, call = await with_anna(s)
+    ben = await s.agent("ben", "support")
+    await line.presses("*2")
+    await s.passes(0.5)
+    await line.presses(s.number("second"))
+    await ben.picks_up()
+    await s.passes(0.8)
+    await line.presses("*1")
+    await s.passes(0.8)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        [*BY_ANNA, Stay("support", StayOutcome.TIMEOUT)],
+        [Rung("anna", ANSWERED, "sales")],
+        [Talked("anna", None, hold=None, queue="sales"), Talked("anna", 0.8, queue="sales")],
+    ),
+    queues=BOTH,
+    numbers=BRIEF,
+)
+async def attended_to_a_queue_failed(s: Stage) -> None:
+    """The agent consults a queue by *2; nobody answers there within its time, and the agent has the customer again."""
+    _, line, call = await with_anna(s)
+    await line.presses("*2")
+    await s.passes(0.5)
+    await line.presses(s.number("second"))
+    await s.joined(2)
+    await s.many("QueueCallerLeave", 2)
+    await s.passes(1.0)
+    await call.hangs_up()
+
+
+@scenario(
+    "transfer",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
         BY_ANNA,
         [Rung("anna", ANSWERED, "sales"), Rung("ben", ANSWERED)],
         [
             Talked("anna", None, hold=None, queue="sales"),
-            Talked("anna", 0.8, queue="sales"),
+            Talked("anna", 0.8),
             Talked("ben", 0.8),
             Talked("ben", 1.0),
         ],
@@ -462,7 +573,7 @@ async def attended_by_feature_code(s: Stage) -> None:
         [Rung("anna", ANSWERED, "sales"), Rung("ben", ANSWERED)],
         [
             Talked("anna", None, hold=None, queue="sales"),
-            Talked("anna", 0.8, queue="sales"),
+            Talked("anna", 0.8),
             Talked("ben", 0.8),
             Talked("ben", 1.0),
         ],
@@ -494,7 +605,7 @@ async def attended_by_program(s: Stage) -> None:
         [Rung("anna", ANSWERED, "sales"), Rung("ben", ANSWERED)],
         [
             Talked("anna", None, hold=None, queue="sales"),
-            Talked("anna", None, queue="sales"),
+            Talked("anna", None),
             Talked("ben", None),
             Talked("anna", 0.8, queue="sales"),
         ],
@@ -591,7 +702,7 @@ async def half_finished_and_recalled(s: Stage) -> None:
         [Rung("anna", ANSWERED, "sales"), Rung("ben", ANSWERED)],
         [
             Talked("anna", None, hold=None, queue="sales"),
-            Talked("anna", None, queue="sales"),
+            Talked("anna", None),
             Talked("anna", 0.8, queue="sales"),
             Talked("ben", None),
             Talked("ben", 1.6),

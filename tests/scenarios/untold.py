@@ -29,6 +29,10 @@ UNTOLD: Mapping[str, tuple[str, set[str]]] = {
             "queue_stay.wait", "queue_stay.agent", "queue_stay.book_wait", "queue_stay.book_talk", "talk.queue",
         },
     ),
+    "half_finished_to_a_queue_abandoned": (
+        "likewise; two passes are known of, where the first was cut off and the caller was found waiting",
+        {"queue_stay.left_at", "queue_stay.outcome", "queue_stay.wait", "queue_stay.book_wait"},
+    ),
     "pickup_of_a_queue_call": (
         "queue_log names the member who was rung",
         {
