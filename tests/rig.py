@@ -242,14 +242,16 @@ class Rig:
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the series that carry these labels."""
+        return _sum(await self._page(), name, labels)
+
+    async def metrics(self, *names: str) -> list[float]:
+        """The sums of several metrics, of one moment."""
+        text = await self._page()
+        return [_sum(text, name, {}) for name in names]
+
+    async def _page(self) -> str:
         async with self.session.get("/metrics") as answer:
-            text = await answer.text()
-        total = 0.0
-        for line in text.splitlines():
-            series, _, value = line.rpartition(" ")
-            if series.split("{", 1)[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
-                total += float(value)
-        return total
+            return await answer.text()
 
     async def eventually(self, look: Callable[[], Any], timeout: float = 40.0) -> Any:
         """What the coroutine function `look` gives once it is true; the API tells no events, so it is asked again."""
@@ -260,6 +262,15 @@ class Rig:
                 return found
         except TimeoutError:
             raise RigError(f"not true within {timeout:g} s:\n{self.tail()}") from None
+
+
+def _sum(page: str, name: str, labels: Mapping[str, str]) -> float:
+    total = 0.0
+    for line in page.splitlines():
+        series, _, value = line.rpartition(" ")
+        if series.split("{", 1)[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
+            total += float(value)
+    return total
 
 
 def _fits(line: Mapping[str, object], event: str, values: Mapping[str, object]) -> bool:

@@ -19,6 +19,7 @@ from config.problems import ConfigError
 from config.settings import Settings
 from cti.daemon import ask, errors, explain, report, shipping, verify
 from cti.daemon.client import DaemonUnreachable, RequestRefused
+from cti.daemon.garbage import not_collected
 from cti.daemon.options import ConfigOption, JsonOption, console, find, say, settings_of, write_json
 
 OK, OTHER, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -89,7 +90,8 @@ def run(config: ConfigOption = None) -> None:
     """
     path = find(config)
     settings = settings_of(path)
-    from cti.daemon import service  # noqa: PLC0415 - the other commands start faster without it
+    with not_collected():
+        from cti.daemon import service  # noqa: PLC0415 - the other commands start faster without it
 
     with _store_errors():
         status = service.run(settings, path)

@@ -10,10 +10,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from cti.daemon.http.pictures import Health
 from cti.daemon.http.problems import MEDIA_TYPE, Problem
-from cti.daemon.http.routes import ROUTES, Route
+from cti.daemon.http.routes import DOCUMENT_PATH, ROUTES, Route
 from cti.daemon.http.writes import WRITES, Write
 
-PATH = "/api/v1/openapi.json"
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Calls, agents, queues and duty beside an Asterisk PBX.
 
@@ -177,7 +176,7 @@ def _plain_paths(schemas: Schemas) -> dict[str, Any]:
         "/metrics": _plain("metrics", "Metrics", {"200": metrics, **misdirected}),
         "/healthz": _plain("healthz", "Whether a restart would help (503)", {**well, **misdirected}),
         "/readyz": _plain("readyz", "Whether what is shown is complete", {**well, **misdirected}),
-        PATH: {
+        DOCUMENT_PATH: {
             "get": {
                 "summary": "This document",
                 "operationId": "openapi",

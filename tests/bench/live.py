@@ -205,10 +205,10 @@ async def _until_shown(rig: Rig, agents: int, calls: int) -> None:
 async def _picture(rig: Rig) -> tuple[int, int, int, int] | None:
     """Agents on a call, calls that live, callers that wait, links in step; None while nobody answers."""
     try:
+        metrics = await rig.metrics("cti_calls_live", "cti_ami_link_up")
         shown = (await rig.get("/api/v1/agents"))["items"]
         waiting = sum(queue["waiting"] for queue in (await rig.get("/api/v1/queues"))["items"])
-        living = await rig.metric("cti_calls_live")
-        in_step = await rig.metric("cti_ami_link_up")
     except OSError:  # aiohttp's ClientConnectionError too
         return None
+    living, in_step = metrics
     return sum(agent["state"] == "on_call" for agent in shown), int(living), waiting, int(in_step)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from cti.daemon import openapi
 from cti.daemon.http.instants import parse_instant
-from cti.daemon.http.routes import ROUTES
+from cti.daemon.http.routes import DOCUMENT_PATH, ROUTES
 from cti.daemon.http.writes import WRITES
 from tests.daemon.served import TOKEN, Served, served_in_thread
 
@@ -70,7 +70,7 @@ def _put_in_order(query: dict[str, Any]) -> None:
 
 def test_the_document_served_is_the_one_proved(side: Served) -> None:
     """What is fetched with the token is what `cti openapi` writes."""
-    answer = requests.get(f"{side.url}{openapi.PATH}", headers=BEARER, timeout=10)
+    answer = requests.get(f"{side.url}{DOCUMENT_PATH}", headers=BEARER, timeout=10)
     assert answer.json() == openapi.document()
 
 

@@ -19,6 +19,7 @@ from store.queries import CallFilter
 
 Q = TypeVar("Q", bound=q.Query)
 
+DOCUMENT_PATH = "/api/v1/openapi.json"
 _ROSTERS = (946_684_800.0, 4_102_444_800.0)  # 2000 to 2100: no roster or calendar reaches beyond
 
 

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
 from pydantic import ValidationError
 
-from cti.daemon import openapi
 from cti.daemon.http import params, pictures, writes
 from cti.daemon.http.deps import Health, HttpDeps
 from cti.daemon.http.guard import host_check, problems, token_check
 from cti.daemon.http.problems import FieldError, field_errors, invalid, not_found
-from cti.daemon.http.routes import ROUTES, Route, answer
+from cti.daemon.http.routes import DOCUMENT_PATH, ROUTES, Route, answer
 from cti.daemon.http.writes import BOOKS_PATH, LONGEST_BODY, WRITES, Write
 from metrics.record import CONTENT_TYPE
 
@@ -33,7 +33,7 @@ def make_app(deps: HttpDeps) -> web.Application:
     _get(app, "/metrics", _metrics(deps))
     _get(app, "/healthz", _health(deps, ready=False))
     _get(app, "/readyz", _health(deps, ready=True))
-    _get(app, openapi.PATH, _document())
+    _get(app, DOCUMENT_PATH, _document)
     for route in ROUTES:
         _get(app, route.path, _json(route, deps))
     for write in WRITES:
@@ -144,10 +144,14 @@ def _health_json(health: Health, *, well: bool) -> bytes:
     )
 
 
-def _document() -> Any:
-    body = openapi.text().encode()
+async def _document(_request: web.Request) -> web.Response:
+    return web.Response(
+        body=await asyncio.to_thread(_document_text), content_type="application/json", charset="utf-8"
+    )
 
-    async def handle(_request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
-    return handle
+@cache
+def _document_text() -> bytes:
+    from cti.daemon import openapi  # noqa: PLC0415 - a start need not wait for it
+
+    return openapi.text().encode()
