@@ -85,7 +85,9 @@ find nothing either. Beside the calls eight agents of two queues that nobody cal
 (tests/soak/clerks.py): each change of state that queue_log has is on record once, in its second, and no other is
 (tests/soak/attendance.py; `agent_missing` counts as missing, `agent_duplicated` as duplicated), and each time away is within
 one away episode, which begins and ends when the book says (`absence_…`). `--only NAME…` plays the
-scenarios whose names begin so, and no others. Differences are explained by the rules above and by these alone (tests/soak/rules.py):
+scenarios whose names begin so, and no others. The last line of its output is one JSON object; unless `missing`, `duplicated` and
+`unexplained` are 0, its exit status is 1 (make turns any failure into its own 2). Differences are explained by the rules above
+and by these alone (tests/soak/rules.py):
 
 """
 _UNTOLD_HEAD = """

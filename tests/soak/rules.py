@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from cti.core.explained import RULES as PRODUCT
 from cti.core.facts import Quality
 from tests.scenarios.scenes import loaded
 from tests.scenarios.untold import UNTOLD
@@ -59,8 +60,7 @@ def _said_elsewhere(one: Difference) -> bool:
 
 SOAK_RULES: Mapping[str, Rule] = {
     "cut_off": Rule(
-        "An Asterisk that is killed writes neither CDR nor the ends of CEL and queue_log for the calls of that moment. "
-        "They have their one record, and it has an end; how they ended is not compared.",
+        PRODUCT["cut_off"].text,
         lambda one: one.cut and one.kind not in {"open", "joined"},
     ),
     "untold": Rule(
@@ -78,11 +78,7 @@ SOAK_RULES: Mapping[str, Rule] = {
         lambda one: one.kind == "plan_recordings" and one.quality in _UNSEEN,
     ),
     "recall_dropped": Rule(
-        "Of a half-finished transfer that nobody takes, Asterisk gives up the target's phone (atxfernoanswertimeout) and rings "
-        "the one who handed the caller on. If the target's channel leaves the bridge before Asterisk has let go of it, that "
-        "counts as the failure of the recall: the recall is hung up at once, before it rang, and the caller with "
-        "it. It is a channel of its own, in CEL (AppDial2, cause 0, gone together with the channel that handed the caller "
-        "on) and not in the CDR, and is a call of its own on record, beside the one that nobody came back to.",
+        PRODUCT["recall_dropped"].text,
         lambda one: one.recall and one.kind in {"count", "call_without_cdr"},
     ),
     "last_pause": Rule(
