@@ -174,6 +174,10 @@ def _is_news(kind: type[Any], old: Any, new: Any) -> ColumnElement[bool] | None:
     if kind is QueueStay:  # what app_queue says of the talk comes after the end
         same = and_(old.outcome.is_not_distinct_from(new.outcome), old.agent.is_not_distinct_from(new.agent))
         stale = or_(stale, and_(same, old.book_talk.is_not(None), new.book_talk.is_(None)))
+        nameless: ColumnElement[str] = literal_column(
+            "''"
+        )  # turned away, seen by AMI alone; CEL may have said since by which queue
+        stale = or_(stale, and_(old.queue != nameless, new.queue == nameless))
     return not_(stale)
 
 

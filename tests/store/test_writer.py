@@ -238,6 +238,10 @@ OVER: list[tuple[Fact, Fact]] = [  # as it began, as it ended
         made.stay(2, outcome=StayOutcome.ANSWERED, agent="2001", book_wait=2.0),
         made.stay(2, outcome=StayOutcome.ANSWERED, agent="2001", book_wait=2.0, book_talk=3.0),
     ),
+    (  # turned away, and by which queue
+        made.stay(3, queue="", outcome=StayOutcome.FULL, left_at=made.T0 + 5),
+        made.stay(3, queue="sales", outcome=StayOutcome.FULL, left_at=made.T0 + 5),
+    ),
     (made.attempt(), made.attempt(ended_at=made.T0 + 3, outcome=AttemptOutcome.NO_ANSWER)),
     (made.talk(), made.talk(ended_at=made.T0 + 9, hold=3.0)),
     (
