@@ -12,7 +12,7 @@ from cti.core import events as ev
 from cti.core import facts
 from cti.core.calls import Bridge, Calls
 from cti.core.endings import STATUS_LEFT_BEHIND
-from cti.core.facts import Fact, Quality, StayOutcome
+from cti.core.facts import NOT_LET_IN, Fact, Quality, StayOutcome
 from cti.core.memory import Memory
 from cti.core.parts import (
     AttemptPart,
@@ -52,9 +52,8 @@ def restore(calls: Calls, memory: Memory) -> None:
         party = legs.get(talk.id.rsplit("/", 1)[0])
         if party is not None:
             _talk(party, talk)
-    stays = {
-        stay.id: _stay(by_id[stay.call_id], stay, legs) for stay in memory.stays if stay.call_id in by_id
-    }
+    in_order = sorted(memory.stays, key=lambda stay: (stay.joined_at, stay.ordinal))
+    stays = {stay.id: _stay(by_id[stay.call_id], stay, legs) for stay in in_order if stay.call_id in by_id}
     for attempt in memory.attempts:
         rung = legs.get(attempt.id.removesuffix("/a"))
         if rung is not None:
@@ -101,13 +100,17 @@ def _stay(call: CallPart, fact: facts.QueueStay, legs: dict[str, LegPart]) -> St
     part.book_wait, part.book_talk = fact.book_wait, fact.book_talk
     call.stays.append(part)
     waiting = legs.get(f"{fact.pbx}-{fact.uniqueid}")
-    if waiting is not None:
-        before = [stay for stay in call.stays if stay.uniqueid == fact.uniqueid and stay is not part]
-        waiting.passes = max(waiting.passes, fact.ordinal, len(before) + 1)
-        if before:
-            part.status_before = STATUS_LEFT_BEHIND.get(before[-1].outcome, "")
-        if fact.outcome is None:
-            waiting.stay = part
+    if waiting is None:
+        return part
+    part.status_before = waiting.queue_status
+    waiting.queue_status = STATUS_LEFT_BEHIND.get(fact.outcome, waiting.queue_status)
+    if fact.outcome in NOT_LET_IN:
+        waiting.refusals = max(waiting.refusals, int(fact.id.rpartition("/n")[2]))
+        return part
+    waited = sum(stay.uniqueid == fact.uniqueid and stay.outcome not in NOT_LET_IN for stay in call.stays)
+    waiting.passes = max(waiting.passes, fact.ordinal, waited)
+    if fact.outcome is None:
+        waiting.stay = part
     return part
 
 

@@ -7,6 +7,8 @@ is held against what is on record:
 * A call that the gap cut gets what is missing: parts that are not there, and fields that are unknown. Unknown is what
   is empty, an outcome `unknown`, and an instant that is the gap's own end, for that is when somebody looked, not when
   it happened. What was seen is never changed, and the call stays `gapped`.
+* A call that was wholly seen gets what AMI does not tell of callers who were turned away: by which queue, when, and by
+  which others before (`cti.core.refusals`). It stays `complete`.
 * An agent's states that began within the gap are added, and away episodes (see `cti.core.absences`).
 
 Every field so filled says in `sources` which book it came from. Nothing is done twice: a call that is whole needs
@@ -14,13 +16,13 @@ nothing, so running this again over the same books gives nothing.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cti.core import events as ev
 from cti.core.absences import absences
 from cti.core.books import QueueRow
-from cti.core.cel import CelRow
+from cti.core.cel import CelRow, channels_of
 from cti.core.completing import Completion, Part, sourced
 from cti.core.core import Core
 from cti.core.facts import (
@@ -41,14 +43,17 @@ from cti.core.facts import (
     Talk,
     Transfer,
 )
+from cti.core.families import families
 from cti.core.memory import Known
 from cti.core.people import device_of
+from cti.core.refusals import refusals
 from cti.core.retell import deaths, retell
 from cti.core.rules import Rules
 
 _FIRST_LINES = (
     2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
 )
+_LAST_LINES = 3.0  # s after which every book has what happened
 _OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 _FOUND = 60.0  # s after its start within which an Asterisk is listened to again
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
@@ -66,6 +71,10 @@ class Rows:
     source: str = "cel"
     since: float = 0.0  # they were read from here on: of a call on record that began before, they are a piece
     until: float = float("inf")  # and so far
+    queues: bool = True  # False: queue_log is not kept, or not there: what is not in it says nothing
+    crowd: Sequence[QueueRow] | None = (
+        None  # all of queue_log, where `queue_log` has only lines of some calls
+    )
 
 
 @dataclass(slots=True)
@@ -101,6 +110,11 @@ def plan(
     return _Planner(pbx, rules, gaps, rows, known, not_before).plan()
 
 
+def place(pbx: str, rules: Rules, rows: Rows, known: Known) -> Plan:
+    """Only what AMI does not tell of callers who were turned away, of calls that are on record and over."""
+    return _Planner(pbx, rules, [], rows, known, 0.0).place()
+
+
 class _Planner:
     def __init__(  # noqa: PLR0917 - what `plan` was given
         self, pbx: str, rules: Rules, gaps: Sequence[Gap], rows: Rows, known: Known, not_before: float
@@ -117,15 +131,32 @@ class _Planner:
         self._plan = Plan()
 
     def plan(self) -> Plan:
+        calls = self._calls()
+        for call, parts in sorted(
+            calls, key=lambda told: self._root(told[0].id) is not self._known_calls.get(told[0].id)
+        ):
+            self._take(call, parts)
+        self._agents()
+        self._absences()
+        return self._finished()
+
+    def place(self) -> Plan:
+        for call, parts in self._calls():
+            on_record = self._stored(call, parts)
+            if len(on_record) == 1 and None not in {call.ended_at, on_record[0].ended_at}:
+                self._completion.place(on_record[0], call, parts)
+        return self._finished()
+
+    def _calls(self) -> list[tuple[Call, list[Part]]]:
+        """Those of the books, with all their parts."""
         parts: dict[str, list[Part]] = {}
         for fact in self._told:
             if isinstance(fact, Leg | QueueStay | Attempt | Talk | Transfer | Recording):
                 parts.setdefault(fact.call_id, []).append(fact)
-        calls = [fact for fact in self._told if isinstance(fact, Call) and fact.merged_into is None]
-        for call in sorted(calls, key=lambda call: self._root(call.id) is not self._known_calls.get(call.id)):
-            self._take(call, parts.get(call.id, []))
-        self._agents()
-        self._absences()
+        calls = (fact for fact in self._told if isinstance(fact, Call) and fact.merged_into is None)
+        return [(call, parts.get(call.id, [])) for call in calls]
+
+    def _finished(self) -> Plan:
         self._plan.new += self._completion.new
         self._plan.completed += self._completion.completed
         return self._plan
@@ -152,6 +183,8 @@ class _Planner:
             self._completion.complete(
                 replace(on_record[0], quality=Quality.GAPPED), told, parts, on_record[1:]
             )
+        elif len(on_record) == 1 and told.ended_at < self._rows.until - _LAST_LINES:
+            self._completion.place(on_record[0], told, parts)
 
     def _stored(self, told: Call, parts: Iterable[Part]) -> list[Call]:
         """The calls on record that have this id or one of these channels, oldest first; mostly one."""
@@ -280,7 +313,10 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -
     later = sorted(known.agent_states, key=lambda state: -state.since)
     seats = {state.agent: state.device for state in (*later, *held.values()) if state.device}
     last = max(heard, begin)
-    events = retell(rows.cel, lines, seats)
+    crowd, exact = rows.queue_log if rows.crowd is None else rows.crowd, rows.source == "cel"
+    channels = channels_of(rows.cel)
+    refused = refusals(channels, crowd, exact=exact, since=rows.since) if rows.queues else ()
+    events = retell(rows.cel, lines, seats, refused)
     for found in _found_again(known.agent_states, rows.queue_log):
         place = next((n for n, event in enumerate(events) if event.at > found.since), len(events))
         events[place:place] = _members([found], found.since)
@@ -332,6 +368,16 @@ def _members(states: Iterable[AgentState], at: float) -> Iterable[ev.MemberSeen]
                 at, "listed", queue, state.agent, device, device, "dynamic", away,
                 state.reason if away else "", 1, 0.0, 0.0, 0.0,
             )  # fmt: skip
+
+
+def of_calls(rows: Rows, known: Known, calls: Collection[str]) -> Rows:
+    """What is needed of some rows to tell these calls (ids) on record, and no more."""
+    channels = {leg.uniqueid for leg in known.legs if leg.call_id in calls}
+    chosen = [family for family in families(rows.cel) if not channels.isdisjoint(family.channels)]
+    channels.update(*(family.channels for family in chosen))
+    cel = [row for row in rows.cel if row.uniqueid in channels]
+    queue_log = [row for row in rows.queue_log if row.callid in channels]
+    return replace(rows, cel=cel, queue_log=queue_log, crowd=rows.queue_log)
 
 
 def uniqueids(rows: Rows) -> set[str]:

@@ -38,7 +38,7 @@ class _FromBooks:
         self._channels, self._names, self._told = parts.channels, names, told
         self._answered = [step.at for step in told if step.kind == "answer"]
         self._rung = [step.at for step in told if step.kind == "ring"]
-        self._joined = [step.at for step in told if step.kind == "join"]
+        self._joined = [step.at for step in told if step.kind in {"join", "refuse"}]
         self._begun = parts.call.started_at
         self._dialed = {leg.uniqueid for leg in parts.legs if leg.dialed}
         self._devices = {leg.channel: names[leg.uniqueid] for leg in parts.legs}
@@ -85,7 +85,7 @@ class _FromBooks:
         match row.app:
             case "Queue" if not _near(row.at, self._joined):
                 what = f"is not let into queue {first}: it is full, or nobody is there"
-                return self._made(row, "join", what, f"queue {first}", "is not let in")
+                return self._made(row, "refuse", what, f"queue {first}", "is not let in")
             case "Dial" if not (_inside(row) or _near(row.at, self._rung)):
                 return self._made(
                     row, "ring", f"has {first} dialled, and nothing rings", "", f"dials {first}"

@@ -173,6 +173,8 @@ class Calls:
             return
         if leg.stay is not None:
             self.decide_stay(leg, e.queue_status, e.at, last_word=False)
+        if e.queue_status:
+            self._heard(leg, e.queue_status, e.at)
         if leg.ringing and e.state == _UP:
             leg.ringing = False
             self.refresh_talks(leg, e.at)
@@ -240,8 +242,9 @@ class Calls:
             leg.hangup_cause = e.cause
             if e.voicemail:
                 leg.call.voicemail = True
-            if leg.passes == 0 and e.queue_status in TURNED_AWAY:
-                leg.call.turned_away = True
+            if e.queue_status:
+                self.decide_stay(leg, e.queue_status, e.at, last_word=True)
+                self._heard(leg, e.queue_status, e.at)
             self.end_leg(leg, e.queue_status, e.at)
 
     def end_leg(self, leg: LegPart, queue_status: str, at: float) -> None:
@@ -329,7 +332,6 @@ class Calls:
         older.voicemail |= younger.voicemail
         older.live |= younger.live
         older.attached |= younger.attached
-        older.turned_away |= younger.turned_away
         if younger.answered_at is not None:
             self.answer(older, younger.answered_at)
         if younger.quality is _GAPPED and older.quality is not _GAPPED:
@@ -358,6 +360,8 @@ class Calls:
         if source is not None:
             if source.stay is not None:
                 self.decide_stay(source, e.queue_status, e.at, last_word=False, lives_on=True)
+            if e.queue_status:
+                self._heard(source, e.queue_status, e.at)
             self.leads_on(source)
             self.leads_on(leg)
             call = self.join(source.call, leg.call)
@@ -446,8 +450,42 @@ class Calls:
         if leg.stay is not None and leg.stay.left_at is None and leg.stay.queue == e.queue:
             return  # already known from a list
         self.decide_stay(leg, e.queue_status, e.at, last_word=True, lives_on=True)
+        self._heard(leg, e.queue_status, e.at)
         stay = self.begin_stay(leg, e.queue, e.at, e.position)
         stay.status_before = e.queue_status
+
+    def _turned_away(self, e: ev.CallerTurnedAway) -> None:
+        leg = self.legs.get(e.uniqueid) or self._unknown(e.uniqueid, e)
+        if leg is not None:
+            self.decide_stay(leg, "", e.at, last_word=True, lives_on=True)
+            leg.queue_status = e.queue_status
+            self._refuse(leg, e.queue, TURNED_AWAY[e.queue_status], e.at)
+
+    def _heard(self, leg: LegPart, queue_status: str, at: float) -> None:
+        """Take note of a channel's QUEUESTATUS: one that has changed may be the only sign of having been turned away."""
+        if not queue_status or queue_status == leg.queue_status:
+            return
+        before, leg.queue_status = leg.queue_status, queue_status
+        outcome = TURNED_AWAY.get(queue_status)
+        if outcome is not None and outcome is not TURNED_AWAY.get(before):
+            self._refuse(leg, "", outcome, at)
+
+    def _refuse(self, leg: LegPart, queue: str, outcome: StayOutcome, at: float) -> None:
+        """A queue did not let a caller in, at the latest now; which one is for CEL to say."""
+        stays = leg.call.stays
+        place = len(stays)
+        last = next((stay for stay in reversed(stays) if stay.uniqueid == leg.uniqueid), None)
+        if (
+            last is not None and last.outcome is StayOutcome.ABANDONED
+        ):  # after which nothing comes: it was before
+            place, at = stays.index(last), last.joined_at
+        leg.refusals += 1
+        refused = StayPart(leg.call, leg.uniqueid, 0, queue, at)
+        refused.id = f"{leg.id}/n{leg.refusals}"
+        refused.left_at, refused.outcome, refused.wait = at, outcome, 0.0
+        stays.insert(place, refused)
+        self.show(leg.call)
+        self.touch(refused)
 
     def begin_stay(self, leg: LegPart, queue: str, at: float, position: int) -> StayPart:
         """A caller begins to wait."""
@@ -482,6 +520,7 @@ class Calls:
         stay.left_at = e.at
         self.touch(stay)
         self.decide_stay(self.legs[e.uniqueid], e.queue_status, e.at, last_word=False)
+        self._heard(self.legs[e.uniqueid], e.queue_status, e.at)
 
     def decide_stay(
         self, leg: LegPart, queue_status: str, at: float, *, last_word: bool, lives_on: bool = False
@@ -596,6 +635,8 @@ class Calls:
             return
         if leg.stay is not None:
             self.decide_stay(leg, e.queue_status, e.at, last_word=False, lives_on=True)
+        if e.queue_status:
+            self._heard(leg, e.queue_status, e.at)
         leg.ringing = not e.up
         if leg.bridge is not None and leg.bridge != e.bridge:
             self._leave_bridge(leg, e.at)
@@ -823,6 +864,7 @@ class Calls:
         ev.DialBegan: _dial_began,
         ev.DialEnded: _dial_ended,
         ev.CallerJoined: _joined,
+        ev.CallerTurnedAway: _turned_away,
         ev.CallerAbandoned: _abandoned,
         ev.CallerLeft: _left,
         ev.MemberCalled: _member_called,

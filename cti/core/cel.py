@@ -6,6 +6,7 @@ Asterisk's own sample.
 
 import csv
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from cti.core.instants import made_at, moment
 _LONGEST = 8_000  # characters of a line
 _SHOWN = 500  # characters of a bad line that are kept
 _EVENT = re.compile(r"[A-Z_]{3,40}")
+_ENDS = frozenset({"HANGUP", "CHAN_END"})
 _UNIQUEID = re.compile(r"[\w.@:-]{1,150}")
 
 SHIPPED_COLUMNS = (
@@ -98,6 +100,37 @@ def _extra(text: str) -> Mapping[str, str | int]:
     if not isinstance(found, dict):
         return {}
     return {str(key): value for key, value in found.items() if isinstance(value, str | int)}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of an application on a channel, as CEL has it: several that follow at once are one."""
+
+    begin: CelRow
+    end: CelRow | None  # APP_END; None when there is none
+    over: float  # when it, or its channel, was over; inf while neither is
+
+
+def runs_of(rows: Sequence[CelRow], app: str) -> list[Run]:
+    """The runs of an application on the channel that has these rows, in order."""
+    found: list[Run] = []
+    begin: CelRow | None = None
+    for row in rows:
+        starts = row.event == "APP_START" and row.app == app
+        ends = row.event in _ENDS or (row.event == "APP_END" and row.app == app)
+        if begin is not None and (starts or ends):
+            found.append(Run(begin, row if row.event == "APP_END" else None, row.at))
+            begin = None
+        if starts:
+            begin = row
+    if begin is not None:
+        found.append(Run(begin, None, math.inf))
+    return found
+
+
+def queue_of(row: CelRow) -> str:
+    """The queue that a row of the application Queue names."""
+    return row.appdata.split(",", 1)[0]
 
 
 def channels_of(rows: Sequence[CelRow]) -> Mapping[str, list[CelRow]]:

@@ -36,6 +36,7 @@ _WITHOUT_QUEUES = _BY_CDR | {
     "leg", "call.caller_number", "call.caller_name", "call.dialed_number", "call.direction", "transfer.kind",
 }  # fmt: skip
 """What is known of a call without knowing who sits where, and what its queues did."""
+_OF_REFUSALS = frozenset({"queue_stay", "queue_stay.queue"})
 _LINES = 60  # raw lines beside one difference
 _MEMBERS = frozenset({"QUEUESTART", "ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 
@@ -81,8 +82,11 @@ def compare(
     until: float | None = None,
     edge: float = 5.0,
     by_end: bool = False,
+    fresh: float = 0.0,
 ) -> Report:
     """Hold the records against the books; the window is that of `cti.core.reconcile.reconcile`.
+
+    In what ended less than `fresh` seconds before its end, what only CEL tells may be missing still: who was turned away.
 
     `known` and `pages` reach a little beyond the window; `pages` from before the first channel of every call that is
     judged: what the books had to say before is not asked for, and such a call is left out of what CEL tells.
@@ -109,7 +113,7 @@ def compare(
         edge=edge,
         by_end=by_end,
     )
-    whole = _Comparison(pbx, rules, known, pages, window, lines)
+    whole = _Comparison(pbx, rules, known, pages, window, lines, fresh)
     found = [*lines.mismatches, *whole.differences()]
     if not found:
         return replace(lines, checked=lines.checked + whole.tally.checked)
@@ -125,8 +129,16 @@ def compare(
 
 class _Comparison:
     def __init__(  # noqa: PLR0917 - what `compare` was given
-        self, pbx: str, rules: Rules, known: Known, pages: Pages, window: Window, lines: Report
+        self,
+        pbx: str,
+        rules: Rules,
+        known: Known,
+        pages: Pages,
+        window: Window,
+        lines: Report,
+        fresh: float,
     ) -> None:
+        self._settled = window.latest - fresh
         self._pbx, self._rules, self._known, self._pages, self._window = pbx, rules, known, pages, window
         parts = (known.calls, known.legs, known.stays, known.attempts, known.talks, known.transfers)
         self.records = wholes(chain.from_iterable(parts))
@@ -176,8 +188,9 @@ class _Comparison:
         channels = {row.uniqueid for row in rows}
         log = self._pages.queue_log or ()
         queue_log = [row for row in log if row.callid in channels or row.verb in _MEMBERS]
-        source = "cel" if self._exact else "cdr"
-        return told(self._pbx, self._rules, Rows(queue_log, rows, source), self._known)
+        source, queues = "cel" if self._exact else "cdr", self._pages.queue_log is not None
+        of_calls = Rows(queue_log, rows, source, queues=queues, crowd=log)
+        return told(self._pbx, self._rules, of_calls, self._known)
 
     def _concerns(self, family: Family) -> bool:
         """Whether a record that is judged has a channel of it, or it has no record and may be judged itself."""
@@ -239,8 +252,11 @@ class _Comparison:
             yield self._mismatch(odd, record)
 
     def _fields(self, record: Whole, call: Whole) -> Iterator[Mismatch]:
+        ended = record.call.ended_at
+        still_missing = _OF_REFUSALS if ended is not None and ended > self._settled else frozenset()
         for odd in differences(record, call, self._by_channel, self._within):
-            if self._fields_told is None or odd.field in self._fields_told:
+            compared = self._fields_told is None or odd.field in self._fields_told
+            if compared and odd.field not in still_missing:
                 yield self._mismatch(odd, record, call)
 
     # -- what shows it

@@ -1,14 +1,18 @@
 """A call that a gap cut, held against what the books tell of it: what is missing, unknown or was concluded is put right. Pure.
 
+A call that was wholly seen is completed only by what AMI does not tell (`Completion.place`).
+
 What was seen stays as it was. What was concluded is not seen: the begin of a channel found in a list, the end of a talk when
 somebody looked again, whose call a phone was ringing for, how a call ended whose middle was missed.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from cti.core.facts import (
+    NOT_LET_IN,
     Attempt,
     AttemptOutcome,
     Call,
@@ -26,6 +30,7 @@ from cti.core.facts import (
 )
 from cti.core.memory import Known
 from cti.core.parts import PENDING
+from cti.core.refusals import after_leaving, paired
 
 SAME_INSTANT = 1e-5  # s; the store keeps microseconds
 TOGETHER = 0.05  # s within which the events of one occurrence come
@@ -108,7 +113,7 @@ class Completion:
             match part:
                 case Leg():
                     self._leg(stored.id, part)
-                case QueueStay():
+                case QueueStay() if part.outcome not in NOT_LET_IN:
                     self._stay(stored.id, part)
                 case Attempt():
                     self._attempt(stored.id, part)
@@ -118,7 +123,50 @@ class Completion:
                     self._transfer(stored.id, part)
                 case Recording():
                     self._recording(stored.id, part)
+        self._refusals(stored.id, parts)
         self._recordings(stored.id)
+
+    def place(self, stored: Call, told: Call, parts: Sequence[Part]) -> None:
+        """Complete a call that was wholly seen by what AMI does not tell of queues that turned its caller away.
+
+        A pass after which that happened may have lost its QUEUESTATUS to it, and a caller of whom not even that was
+        left seems never to have come to a queue.
+        """
+        self._joined = ()
+        added = self._refusals(stored.id, parts)
+        stays = [part for part in parts if isinstance(part, QueueStay)]
+        met = self._meet(stored.id, stays)
+        for one in stays:
+            stay = met.get(one.id)
+            if stay is not None and stay.outcome is StayOutcome.UNKNOWN:
+                self._update(stay, self._unknown(stay, one, ("outcome",)))
+        if added and stored.disposition is Disposition.LEFT_MENU is not told.disposition:
+            self._update(stored, {"disposition": told.disposition})
+
+    def _refusals(self, call_id: str, parts: Iterable[Part]) -> bool:
+        """Those that are on record get their queue and instant, others are added; returns whether any was."""
+        told = [part for part in parts if isinstance(part, QueueStay) and part.outcome in NOT_LET_IN]
+        on_record = [one for one in self._on_record(call_id) if isinstance(one, QueueStay)]
+        met = paired([one for one in on_record if one.outcome in NOT_LET_IN], told)
+        for one in told:
+            stored = met.get(one.id)
+            seen = math.inf if stored is None else stored.joined_at
+            at = after_leaving(one.joined_at, seen, one.uniqueid, on_record)
+            if stored is None:
+                added = replace(one, joined_at=at, left_at=at)
+                self._add(call_id, self._freed(added, f"{self._pbx}-{one.uniqueid}/n", 1))
+            elif not stored.queue:
+                same = at.is_integer() and 0 <= stored.joined_at - at < 1  # its second
+                exact = {} if same or self._source != "cel" else {"joined_at": at, "left_at": at}
+                self._update(stored, {"queue": one.queue, **exact})
+        return any(one.id not in met for one in told)
+
+    def _freed(self, told: QueueStay, series: str, number: int) -> QueueStay:
+        """The stay under the first free id of a series, from a number on."""
+        while (free := f"{series}{number}") in self._stay_ids:
+            number += 1
+        self._stay_ids.add(free)
+        return replace(told, id=free, ordinal=number if told.ordinal else 0)
 
     def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
         changes = self._unknown(stored, told, _CALL)
@@ -179,6 +227,7 @@ class Completion:
             for one in told
             for stay in self._on_record(call_id)
             if isinstance(stay, QueueStay)
+            and not NOT_LET_IN & {stay.outcome, one.outcome}
             and (stay.uniqueid == one.uniqueid or stay.id == one.id)
             and stay.queue == one.queue
         ]
@@ -193,11 +242,7 @@ class Completion:
     def _stay(self, call_id: str, told: QueueStay) -> None:
         stored = self._met.get(told.id)
         if stored is None:
-            ordinal = told.ordinal
-            while (free := f"{self._pbx}-{told.uniqueid}/q{ordinal}") in self._stay_ids:
-                ordinal += 1
-            self._stay_ids.add(free)
-            self._add(call_id, replace(told, ordinal=ordinal, id=free))
+            self._add(call_id, self._freed(told, f"{self._pbx}-{told.uniqueid}/q", told.ordinal))
             return
         changes = self._unknown(stored, told, _STAY)
         left = told.left_at is not None and self._missed(told.left_at)
@@ -398,7 +443,7 @@ class Completion:
 def sourced(part: Part, source: str) -> Part:
     """The part, saying that all of it is from the books; `source` is what the channel rows were made of."""
     sources: tuple[str, ...] = (f"*:{source}",)
-    if isinstance(part, QueueStay):
+    if isinstance(part, QueueStay) and part.outcome not in NOT_LET_IN:
         sources += tuple(f"{name}:queue_log" for name in FROM_QUEUE_LOG)
     if isinstance(part, Talk):
         return replace(part, sources=sources, hold=None)

@@ -54,29 +54,33 @@ _DISPOSITION_BY_CAUSE: dict[int | None, Disposition] = {
 
 STAY_BY_QUEUE_STATUS: dict[str, StayOutcome] = {
     "TIMEOUT": StayOutcome.TIMEOUT,
-    "FULL": StayOutcome.FULL,
-    "JOINEMPTY": StayOutcome.JOIN_EMPTY,
-    "JOINUNAVAIL": StayOutcome.JOIN_EMPTY,
     "LEAVEEMPTY": StayOutcome.EMPTY,
     "LEAVEUNAVAIL": StayOutcome.EMPTY,
     "WITHDRAW": StayOutcome.WITHDRAWN,
 }
+TURNED_AWAY: dict[str, StayOutcome] = {
+    "FULL": StayOutcome.FULL,
+    "JOINEMPTY": StayOutcome.JOIN_EMPTY,
+    "JOINUNAVAIL": StayOutcome.JOIN_EMPTY,
+}
+"""QUEUESTATUS of a caller a queue did not let in: AMI has no other sign of it, and none of which queue it was."""
 STATUS_LEFT_BEHIND: dict[StayOutcome | None, str] = {
+    StayOutcome.FULL: "FULL",
+    StayOutcome.JOIN_EMPTY: "JOINEMPTY",
     StayOutcome.TIMEOUT: "TIMEOUT",
     StayOutcome.EMPTY: "LEAVEEMPTY",
     StayOutcome.WITHDRAWN: "WITHDRAW",
 }
 """The QUEUESTATUS that a pass which ended so leaves on the channel."""
 _JUST = 0.1  # s within which the sign of an end and the end itself come
-TURNED_AWAY = frozenset({"FULL", "JOINEMPTY", "JOINUNAVAIL"})
-"""QUEUESTATUS of a caller a queue did not take in: there is no other sign of it."""
 
 
 def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on: bool) -> StayOutcome | None:
     """Why a caller who was not connected left the queue; None while it cannot be told yet.
 
     QueueCallerAbandon comes for timeouts, emptied queues and withdrawals too: those set QUEUESTATUS, which a caller
-    who hung up does not. A QUEUESTATUS that an earlier queue left behind says nothing by itself. Leaving without
+    who hung up does not. A QUEUESTATUS that an earlier queue left behind says nothing by itself, and that of a later one
+    that turned the caller away only that the word of this pass was written over. Leaving without
     any of it is an exit by key, or a member who picked up in the instant in which the caller hung up: app_queue then
     leaves, connects and completes as ever, so without an abandon a hangup decides nothing before the end.
     `last_word` is true when nothing more will be heard of this pass (the channel hung up, or joined the next queue),
@@ -90,10 +94,13 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
     unsaid = last_word and (
         stay.left_at is None or not seen
     )  # an abandon may have been sent, and was not heard
-    if stay.caller_gone and (stay.abandon_sent or unsaid):
+    overwritten = queue_status in TURNED_AWAY and queue_status != stay.status_before
+    if stay.caller_gone and (stay.abandon_sent or (unsaid and not overwritten)):
         return StayOutcome.ABANDONED
     if by_status is not None and stay.abandon_sent:
         return by_status if seen else StayOutcome.UNKNOWN  # or left behind, and the hangup was not seen
+    if overwritten and (stay.abandon_sent or unsaid):
+        return StayOutcome.UNKNOWN
     if stay.abandon_sent and lives_on:
         return StayOutcome.TRANSFERRED_OUT
     if not last_word:
@@ -144,8 +151,6 @@ def disposition(call: CallPart) -> Disposition:
         return Disposition.VOICEMAIL
     if call.stays and call.stays[-1].outcome is not StayOutcome.TRANSFERRED_OUT:
         return _DISPOSITION_BY_STAY.get(call.stays[-1].outcome, Disposition.UNKNOWN)
-    if call.turned_away:
-        return Disposition.NO_ANSWER
     if call.quality is Quality.GAPPED and call.hangup_cause is None:
         return Disposition.UNKNOWN  # its end was not seen
     rung = {leg_outcome(leg) for leg in call.legs if leg.dialed and not leg.relays and _was_rung(leg)}

@@ -251,6 +251,16 @@ class CallerJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerTurnedAway:
+    """A queue did not let a caller in. AMI sends no such event; CEL tells of it (`cti.core.refusals`)."""
+
+    at: float
+    queue: str
+    uniqueid: str
+    queue_status: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallerLeft:
     """QueueCallerLeave: no longer waiting, for whatever reason."""
 
@@ -531,6 +541,7 @@ Event = (
     | HoldBegan
     | HoldEnded
     | CallerJoined
+    | CallerTurnedAway
     | CallerLeft
     | CallerAbandoned
     | MemberCalled

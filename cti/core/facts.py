@@ -58,6 +58,10 @@ class StayOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+NOT_LET_IN = frozenset({StayOutcome.JOIN_EMPTY, StayOutcome.FULL})
+"""A queue turned the caller away: who so ended never waited, and neither AMI nor queue_log says in which queue."""
+
+
 class AttemptOutcome(StrEnum):
     """How one ringing of one member ended."""
 
@@ -215,13 +219,13 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class QueueStay:
-    """One pass of a call through one queue."""
+    """One pass of a call through one queue, or its being turned away by one (`NOT_LET_IN`)."""
 
-    id: str  # "<pbx>-<uniqueid of the waiting channel>/q<n>"
+    id: str  # "<pbx>-<uniqueid of the waiting channel>/q<n>", of one turned away "…/n<n>"
     call_id: str
     pbx: str
-    ordinal: int  # 1 for the first queue this channel joined
-    queue: str
+    ordinal: int  # 1 for the first queue this channel joined; 0: it was turned away
+    queue: str  # "": that turned it away is all that is known of it
     uniqueid: str  # the waiting channel
     joined_at: float
     position: int | None = None  # on joining
@@ -238,6 +242,11 @@ class QueueStay:
     def key(self) -> FactKey:
         """Identity for idempotent sinks."""
         return ("queue_stay", self.id)
+
+
+def is_settled(stay: QueueStay) -> bool:
+    """Whether it is known how a stay ended, and in which queue; else the books may say it within minutes."""
+    return bool(stay.queue) and stay.outcome not in {None, StayOutcome.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)

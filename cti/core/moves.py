@@ -119,6 +119,7 @@ def _wait_on(calls: "Calls", second: str, whom: str, at: float) -> None:
     stay.uniqueid = heir.uniqueid
     heir.stay = stay
     heir.passes += 1
+    heir.queue_status = waiting.queue_status or heir.queue_status  # the channels' variables become one's
     calls.touch(stay)
 
 

@@ -54,7 +54,6 @@ class CallPart:
         "stays",
         "talks",
         "transfers",
-        "turned_away",
         "voicemail",
     )
 
@@ -78,7 +77,6 @@ class CallPart:
         self.shown = False  # nothing of a call is told before it is more than a channel being set up
         self.service = False  # a feature code: a call to the PBX itself
         self.attached = False  # its beginning was not seen
-        self.turned_away = False  # a queue was full or empty, and told so by QUEUESTATUS alone
         self.voicemail = False  # a message could be left
         self.live: set[str] = set()
         self.legs: list[LegPart] = []
@@ -154,9 +152,11 @@ class LegPart:
         "pair",
         "passes",
         "picked",
+        "queue_status",
         "quits",
         "recordings",
         "recordings_made",
+        "refusals",
         "relays",
         "ring_started_at",
         "ringing",
@@ -195,6 +195,8 @@ class LegPart:
         self.relays = False  # a Local half whose other half leads on to somebody: not a party itself
         self.stay: StayPart | None = None  # the queue pass not yet decided
         self.passes = 0
+        self.refusals = 0  # by queues that did not let it in
+        self.queue_status = ""  # the last QUEUESTATUS that was heard of it
         self.attempt: AttemptPart | None = None
         self.talk: TalkPart | None = None
         self.talks_made = 0

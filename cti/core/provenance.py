@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from cti.core.books import CdrRow
-from cti.core.facts import QueueStay, StayOutcome
+from cti.core.facts import NOT_LET_IN, QueueStay
 from cti.core.story import Books, Line, Parts, Step
 
 _SECOND = 1.0  # queue_log's resolution, and that of most CDRs
 _NEAR = 2.0  # s by which a book and the events may differ about one instant
-_BEFORE = frozenset({StayOutcome.JOIN_EMPTY, StayOutcome.FULL})  # queue_log does not know who was turned away
 
 _HANGUP = ("HANGUP", "CHAN_END", "LINKEDID_END")
 _CAUSES = ("APP_", "ANSWER", "RING", "AGENTDUMP")
@@ -20,6 +19,7 @@ _OF_MEMBERS = ("RING", "AGENTDUMP")  # lines that are about the member, and carr
 _ENDS = ("APP_END Queue", "APP_END Dial")
 _PROOFS: Mapping[str, tuple[str, ...]] = {
     "begin": ("CHAN_START",),
+    "refuse": ("APP_START Queue", "APP_END Queue"),
     "join": ("ENTERQUEUE", "APP_START Queue"),
     "ring": ("CHAN_START", "APP_START Dial", "APP_START Originate"),
     "forward": ("FORWARD",),
@@ -56,7 +56,7 @@ def source_of(part: Any, name: str, gaps: Iterable[float] = ()) -> str:
     if name not in named and isinstance(value, float) and any(abs(value - end) < 1e-5 for end in gaps):  # noqa: PLR2004 - the store's microseconds
         return "guess"
     source = str(named.get(name, named.get("*", "seen")))
-    told = isinstance(part, QueueStay) and part.outcome not in _BEFORE
+    told = isinstance(part, QueueStay) and part.outcome not in NOT_LET_IN
     return "queue_log" if told and source in {"cel", "cdr"} else source
 
 

@@ -1,9 +1,13 @@
 """Telling a call's story: its waiting in queues, and whose phones rang."""
 
+from dataclasses import replace
+
+from cti.core.cel import channels_of
 from cti.core.facts import Attempt, AttemptOutcome, QueueStay, State, StayOutcome
 from cti.core.provenance import source_of
+from cti.core.refusals import named, refusals
 from cti.core.scribe import Scribe, is_pickup, uniqueid_of, words
-from cti.core.story import CALLER
+from cti.core.story import CALLER, Books, Parts
 
 _APART = 0.25  # s from being answered to being connected, from which on an announcement lay between
 _TURNED_AWAY = {StayOutcome.FULL: "it is full", StayOutcome.JOIN_EMPTY: "nobody is there"}
@@ -13,13 +17,22 @@ _NOT_TAKEN = frozenset({
 """Ringings of which app_queue says that nobody answered."""
 
 
+def with_queues(parts: Parts, books: Books) -> Parts:
+    """The parts with the queues by which callers were turned away, as CEL names them already."""
+    if all(stay.queue for stay in parts.stays):
+        return parts
+    rows = [row for row in books.cel or () if row.uniqueid in parts.channels]
+    found = refusals(channels_of(rows), books.queue_log or ())
+    return replace(parts, stays=named(parts.stays, found))
+
+
 def tell_stay(scribe: Scribe, stay: QueueStay) -> None:
     """From joining a queue to leaving it."""
-    queue, joiner = f"queue {stay.queue}", _joiner(scribe, stay)
+    queue, joiner = f"queue {stay.queue or 'unknown'}", _joiner(scribe, stay)
     if stay.outcome in _TURNED_AWAY:
-        why = _TURNED_AWAY[stay.outcome]
-        what = f"is turned away by {queue}: {why}"
-        scribe.add(stay, "joined_at", "join", joiner, what, "QUEUESTATUS", to=queue, label=why)
+        why, by = _TURNED_AWAY[stay.outcome], queue if stay.queue else "a queue that is not known"
+        what, event = f"is turned away by {by}: {why}", _seen_by(scribe, stay)
+        scribe.add(stay, "joined_at", "refuse", joiner, what, event, to=queue, label=why)
         return
     place = f" at place {stay.position}" if stay.position else ""
     about = (stay.uniqueid, uniqueid_of(stay))
@@ -37,6 +50,16 @@ def tell_stay(scribe: Scribe, stay: QueueStay) -> None:
         scribe.add(
             stay, "left_at", "leave", leaver, what, "QueueCallerLeave", to=queue, label=label, about=about
         )
+
+
+def _seen_by(scribe: Scribe, stay: QueueStay) -> str:
+    """The event that had the QUEUESTATUS of a caller who was turned away, if that is known."""
+    leg, at, parts = scribe.legs.get(stay.id.rpartition("/")[0]), stay.joined_at, scribe.parts
+    if leg is not None and leg.ended_at == at:
+        return "Hangup"
+    if any(one.joined_at == at and one is not stay for one in parts.stays):
+        return "QueueCallerJoin"
+    return "DialBegin" if any(one.ring_started_at == at for one in parts.legs) else ""
 
 
 def _tell_answer(scribe: Scribe, stay: QueueStay, who: str, queue: str) -> None:

@@ -16,7 +16,8 @@ What is left out, and why
 * What was still open at the end: a pass or call without its end in either, unless the other side ended it more than
   `edge` seconds before the end of the window (`until`, or the latest instant known): then it should be there.
 * Passes that the PBX cut off by stopping (the book has no end of them): only their existence is judged.
-* join_empty and full: app_queue writes no line for a caller it does not let in.
+* join_empty and full: app_queue writes no line for a caller it does not let in. Those are held against CEL
+  (`cti.core.retold`).
 * abandoned in the book and transferred_out with us agree: app_queue sees only that the caller is gone.
 * Calls merged into another: their legs belong to the older call.
 """
@@ -25,11 +26,19 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from cti.core.books import CdrRow, QueueRow
-from cti.core.facts import Attempt, AttemptOutcome, Call, Disposition, Leg, QueueStay, StayOutcome
+from cti.core.facts import (
+    NOT_LET_IN,
+    Attempt,
+    AttemptOutcome,
+    Call,
+    Disposition,
+    Leg,
+    QueueStay,
+    StayOutcome,
+)
 from cti.core.mismatch import Mismatch, MismatchReason, Report, Tally, Window
 from cti.core.passes import QueuePass, passes
 
-_WITHOUT_LINE = {StayOutcome.JOIN_EMPTY, StayOutcome.FULL}
 _AGREE = {(StayOutcome.TRANSFERRED_OUT, StayOutcome.ABANDONED)}
 _ROUNDED = 0.5  # s by which our wait may differ besides: it has fractions, the book's figure does not
 _SAME_SECOND = 1.5  # s between the end of a ringing and its line
@@ -111,7 +120,7 @@ def _compare_passes(
 ) -> list[tuple[QueueStay, QueuePass]]:
     """Returns the pairs that were judged."""
     judged: list[tuple[QueueStay, QueuePass]] = []
-    ours = _numbered([stay for stay in stays if stay.outcome not in _WITHOUT_LINE])
+    ours = _numbered([stay for stay in stays if stay.outcome not in NOT_LET_IN])
     theirs: dict[_Which, QueuePass] = {(one.uniqueid, one.queue, one.nth): one for one in book}
     for which in sorted(ours.keys() | theirs.keys()):
         stay, entry = ours.get(which), theirs.get(which)

@@ -12,20 +12,23 @@ Instants of queue_log are whole seconds: where CEL saw the same thing happen, it
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 from cti.core import events as ev
 from cti.core.books import QueueRow
 from cti.core.cel import CelRow, channels_of
+from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import StayOutcome
 from cti.core.passes import passes
 from cti.core.people import device_of
+from cti.core.refusals import Refusal, refusals
 from cti.core.seats import Seats, read_seats
 from cti.core.waits import Wait, refine
 
 _RING, _DOWN, _UP = 4, 0, 6  # ChannelState
 _JOINS = 3  # the step of a joining among what a row tells
+_REFUSED, _REFUSED_LAST = 1, 99  # of being turned away by the first queue of a run, or by its last
 _GOES_ON = -1  # likewise, of one right after a leaving that comes before that row
 _WITHIN = 0.999  # s of a whole second
 _LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slower
@@ -72,7 +75,10 @@ class _App:
 
 
 def retell(
-    cel: Sequence[CelRow], queue_log: Sequence[QueueRow], seats: Mapping[str, str] | None = None
+    cel: Sequence[CelRow],
+    queue_log: Sequence[QueueRow],
+    seats: Mapping[str, str] | None = None,
+    refused: Sequence[Refusal] | None = None,
 ) -> list[ev.Event]:
     """The events of these rows, in order.
 
@@ -80,18 +86,24 @@ def retell(
         cel: in the book's order; channels whose CHAN_START is not among them, or that of their call's first, are left out.
         queue_log: in the book's order.
         seats: device of each agent as far as known beforehand.
+        refused: callers whom queues turned away; None: those whom these rows tell of.
     """
-    return _Teller(cel, queue_log, seats or {}).tell()
+    refused = refusals(channels_of(cel), queue_log) if refused is None else refused
+    return _Teller(cel, queue_log, seats or {}, refused).tell()
 
 
 class _Teller:
     def __init__(
-        self, cel: Sequence[CelRow], queue_log: Sequence[QueueRow], seats: Mapping[str, str]
+        self,
+        cel: Sequence[CelRow],
+        queue_log: Sequence[QueueRow],
+        seats: Mapping[str, str],
+        refused: Sequence[Refusal],
     ) -> None:
         born = {row.uniqueid: row.linkedid for row in cel if row.event == "CHAN_START"}
         self.rows = [row for row in cel if born.get(row.uniqueid) in born]
         self.channels = channels_of(self.rows)
-        self.queue_log = queue_log
+        self.queue_log, self.refused = queue_log, refused
         self.seats = read_seats(queue_log, self.channels, seats)
         self._waits: dict[str, list[Wait]] = {}
         for wait in refine(passes(queue_log), self.channels):
@@ -532,16 +544,13 @@ class _Teller:
         return place
 
     def _tell_turned_away(self) -> None:
-        """A run of Queue without a line in queue_log, on a channel that never got in: full, or nobody there."""
-        turned_away = {
-            app.channel
-            for apps in self._apps.values()
-            for app in apps
-            if app.name == "Queue" and app.channel not in self._waits
-        }
-        for n, (key, event) in enumerate(self._told):
-            if isinstance(event, ev.ChannelHungUp) and event.uniqueid in turned_away:
-                self._told[n] = (key, replace(event, queue_status="JOINEMPTY"))
+        for one in self.refused:
+            place = self._places.get(id(one.row))
+            if place is not None:
+                before = one.row.event == "APP_START"  # whoever is let in later joins after it
+                status = STATUS_LEFT_BEHIND[one.outcome]
+                told = ev.CallerTurnedAway(one.at, one.queue, one.uniqueid, status)
+                self._add(place, _REFUSED if before else _REFUSED_LAST, told)
 
     # -- members
 

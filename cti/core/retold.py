@@ -4,8 +4,8 @@ The books are told to a core of their own, so both sides mean the same by every 
 found here, and `cti.core.reconcile` therefore counts the lines of queue_log and CDR without it.
 
 Compared is, of a call that is one in both: its channels with begin and end; begin, end, first answer, disposition, who
-ended it, direction, caller, dialled number; when each pass through a queue began and ended; each ringing of an agent; when
-each phone talked, for which agent and queue; each transfer. Instants agree within `INSTANT`, and within `SECOND` where the
+ended it, direction, caller, dialled number; when each pass through a queue began and ended; who was turned away, by which
+queue and when; each ringing of an agent; when each phone talked, for which agent and queue; each transfer. Instants agree within `INSTANT`, and within `SECOND` where the
 book itself has whole seconds.
 
 What the books do not know is not compared: hold, recordings, states of agents, positions, causes and states of single
@@ -15,6 +15,7 @@ channels; and
 * who left an agent pool's line: its channels name as source of the hangup whoever spoke there last;
 * a transfer that the PBX refused: CEL has no row of it;
 * whether a ringing was given up or its time was over, where both happened as the call ended;
+* of a caller who was turned away, that the queue was full (CEL has no QUEUESTATUS);
 * who hung up, where it happened as they met, or just after they were led elsewhere.
 """
 
@@ -25,15 +26,18 @@ from typing import Any, NamedTuple
 from cti.core.cel import CelRow
 from cti.core.completing import same_ringing
 from cti.core.facts import (
+    NOT_LET_IN,
     Attempt,
     AttemptOutcome,
     EndedBy,
     Leg,
     QueueStay,
+    StayOutcome,
     Talk,
     Transfer,
 )
 from cti.core.mismatch import MismatchReason as Reason
+from cti.core.refusals import paired
 from cti.core.wholes import Whole
 
 INSTANT = 0.5  # s by which AMI and CEL may differ about an instant
@@ -184,8 +188,13 @@ class _Pair:
     # -- queues
 
     def _stays(self) -> Iterator[Odd]:
-        left = sorted(self._book.stays.values(), key=lambda stay: stay.joined_at)
-        for one in sorted(self._ours.stays.values(), key=lambda stay: stay.joined_at):
+        ours, book = list(self._ours.stays.values()), list(self._book.stays.values())
+        yield from self._refusals(
+            [one for one in ours if one.outcome in NOT_LET_IN],
+            [two for two in book if two.outcome in NOT_LET_IN],
+        )
+        left = sorted((two for two in book if two.outcome not in NOT_LET_IN), key=_joined)
+        for one in sorted((one for one in ours if one.outcome not in NOT_LET_IN), key=_joined):
             same = [two for two in left if (two.uniqueid, two.queue) == (one.uniqueid, one.queue)]
             two = min(same, key=lambda two: abs(two.joined_at - one.joined_at), default=None)
             if two is None:
@@ -195,6 +204,25 @@ class _Pair:
                 ours, book = getattr(one, name), getattr(two, name)
                 if self._stay_apart(one, two, name):
                     yield Odd(Reason.WAIT, one.uniqueid, f"queue_stay.{name}", said(ours), said(book))
+
+    def _refusals(self, ours: Sequence[QueueStay], book: Sequence[QueueStay]) -> Iterator[Odd]:
+        """Which callers were turned away only CEL tells, so these are compared here; that it was full is a conclusion."""
+        met = paired(ours, book)
+        of_book = {one.id for one in met.values()}
+        for one in ours:
+            if one.queue and one.id not in of_book:
+                yield Odd(Reason.NOT_IN_BOOK, one.uniqueid, "queue_stay", _refusal(one), "no run of Queue")
+        for two in book:
+            same = met.get(two.id)
+            if same is None:
+                yield Odd(Reason.NOT_IN_RECORDS, two.uniqueid, "queue_stay", "no record", _refusal(two))
+            elif not same.queue:
+                yield Odd(Reason.WAIT, two.uniqueid, "queue_stay.queue", "unknown", two.queue)
+            elif self._apart(same.joined_at, two.joined_at):
+                ours_, book_ = said(same.joined_at), said(two.joined_at)
+                yield Odd(Reason.WAIT, two.uniqueid, "queue_stay.joined_at", ours_, book_)
+            elif (same.outcome, two.outcome) == (StayOutcome.FULL, StayOutcome.JOIN_EMPTY):
+                yield Odd(Reason.OUTCOME, two.uniqueid, "outcome", said(same.outcome), said(two.outcome))
 
     def _stay_apart(self, one: QueueStay, two: QueueStay, name: str) -> bool:
         ours, book = getattr(one, name), getattr(two, name)
@@ -294,6 +322,10 @@ class _Pair:
         return not (name == "result" and {ours, told} <= _LED_NOWHERE and undecided)
 
 
+def _joined(stay: QueueStay) -> float:
+    return stay.joined_at
+
+
 def _by_channel(whole: Whole) -> dict[str, list[Talk]]:
     found: dict[str, list[Talk]] = {}
     for talk in sorted(whole.talks.values(), key=lambda talk: talk.started_at):
@@ -333,6 +365,10 @@ def _leg(leg: Leg | None) -> str:
     if leg is None:
         return "no such channel"
     return f"{leg.channel} from {said(leg.started_at)} to {said(leg.ended_at)}"
+
+
+def _refusal(one: QueueStay) -> str:
+    return f"{one.queue or 'unknown'} {one.outcome}"
 
 
 def _attempt(one: Attempt | None) -> str:

@@ -13,6 +13,7 @@ from cti.core.facts import Attempt, Call, Leg, Quality, QueueStay, Recording, Ta
 CALLER = "caller"
 ORDER = (
     "begin",
+    "refuse",
     "join",
     "ring",
     "forward",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from cti.core.bookstory import told_by_the_books
 from cti.core.facts import Attempt, Call, Leg, Recording, Talk, Transfer
 from cti.core.provenance import lines_of, proven, source_of
-from cti.core.queuestory import tell_attempt, tell_stay
+from cti.core.queuestory import tell_attempt, tell_stay, with_queues
 from cti.core.scribe import Scribe, is_pickup, uniqueid_of, words
 from cti.core.story import CALLER, Books, Parts, Step, Story, actors_of, in_order, names_of
 
@@ -26,6 +26,7 @@ def tell(parts: Parts, gap_ends: Sequence[float] = (), books: Books | None = Non
         gap_ends: instants at which the daemon looked again after it had not listened.
         books: of the PBX, from before the call to after it; None where they are not read.
     """
+    parts = parts if books is None else with_queues(parts, books)
     names = names_of(parts)
     scribe = Scribe(parts, names, gap_ends)
     _tell_record(scribe)

@@ -7,7 +7,7 @@ what is known is the wait that app_queue counted, and that one pass begins where
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cti.core.cel import CelRow
+from cti.core.cel import CelRow, queue_of, runs_of
 from cti.core.facts import StayOutcome
 from cti.core.passes import QueuePass
 
@@ -56,9 +56,16 @@ def _begins(one: QueuePass, rows: Sequence[CelRow], after: float) -> list[float]
         for row in rows
         if row.event == "APP_START"
         and row.app == "Queue"
-        and row.appdata.split(",", 1)[0] == one.queue
+        and queue_of(row) == one.queue
         and max(one.entered_at - _EARLY, after) <= row.at < one.entered_at + 1 + _BEHIND
     ]
+
+
+def _run_began(one: QueuePass, rows: Sequence[CelRow]) -> float:
+    """When the run began in which a queue let them in whose name it does not have: another had turned them away."""
+    near = (run for run in runs_of(rows, "Queue") if run.over >= one.entered_at)
+    began = next((run.begin.at for run in near), 0.0)
+    return began if began < one.entered_at + 1 + _BEHIND else 0.0
 
 
 def _refine(
@@ -70,7 +77,11 @@ def _refine(
     goes_on: bool,
 ) -> Wait:
     begins = _begins(one, rows, before.left_at or 0.0 if before is not None else 0.0)
-    earliest = max(rows[0].at, before.left_at if before is not None and before.left_at is not None else 0.0)
+    earliest = max(
+        rows[0].at,
+        before.left_at if before is not None and before.left_at is not None else 0.0,
+        0.0 if begins else _run_began(one, rows),
+    )
     joined_at = max(begins[0] if begins else earliest, one.entered_at)
     joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 + _BEHIND else one.entered_at
     over = rows[-1].at  # whole seconds must not outlast the channel

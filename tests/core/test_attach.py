@@ -49,6 +49,35 @@ def killed(
     return second, {**first.latest, **second.latest}
 
 
+def overflow(pbx: Dialogue) -> None:
+    """Turned away by one queue, let in by the next until its time is over, turned away by a third."""
+    s.comes_in(pbx, "1")
+    pbx.join("q2", "1.1", status="JOINEMPTY")
+    pbx.wait(4)
+    pbx.abandon("q2", "1.1")
+    pbx.leave_queue("q2", "1.1", status="TIMEOUT")
+    pbx.up("1.1", status="FULL")
+    pbx.wait(1)
+    pbx.asks_hangup("1.1", by_device=False)
+    pbx.hangup("1.1", status="FULL")
+
+
+def test_killed_at_any_event_nobody_is_turned_away_twice() -> None:
+    """B3: what an earlier process heard of QUEUESTATUS is known by what it left on record."""
+    whole = Dialogue()
+    overflow(whole)
+    wanted = {(stay.id, stay.outcome) for stay in whole.all(QueueStay)}
+    assert {outcome for _, outcome in wanted} == {
+        StayOutcome.JOIN_EMPTY,
+        StayOutcome.TIMEOUT,
+        StayOutcome.FULL,
+    }
+    for after in range(begins(whole.events), len(whole.events)):
+        _, stored = killed(whole.events, after)
+        found = {(one.id, one.outcome) for one in stored.values() if isinstance(one, QueueStay)}
+        assert found == wanted, after
+
+
 def of(kind: type[Fact], facts: Iterable[Fact]) -> list[Fact]:
     return [fact for fact in facts if isinstance(fact, kind)]
 

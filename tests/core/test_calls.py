@@ -2,6 +2,7 @@
 
 import pytest
 
+from cti.core import events as ev
 from cti.core.facts import (
     Attempt,
     AttemptOutcome,
@@ -148,11 +149,110 @@ def test_the_same_queue_twice_is_two_stays(pbx: Dialogue) -> None:
 
 @pytest.mark.parametrize("status", ["FULL", "JOINEMPTY", "JOINUNAVAIL"])
 def test_a_queue_that_turns_a_caller_away_is_not_a_menu_left(pbx: Dialogue, status: str) -> None:
-    """B1: a full or empty queue sends no event; QUEUESTATUS at the hangup is all there is."""
+    """B1: a full or empty queue sends no event; QUEUESTATUS at the hangup is all there is, and names no queue."""
     s.comes_in(pbx, "1")
     pbx.asks_hangup("1.1", by_device=False)
     pbx.hangup("1.1", status=status)
     assert pbx.call("1.1").disposition is Disposition.NO_ANSWER
+    [stay] = pbx.all(QueueStay)
+    assert (stay.id, stay.ordinal, stay.queue) == ("p-1.1/n1", 0, "")
+    assert stay.outcome is (StayOutcome.FULL if status == "FULL" else StayOutcome.JOIN_EMPTY)
+    assert (stay.joined_at, stay.left_at, stay.wait) == (pbx.at, pbx.at, 0.0)
+
+
+def stays(pbx: Dialogue) -> list[tuple[str, str, StayOutcome | None]]:
+    """Ids, queues and ends of the stays of call 1, as they came."""
+    found = sorted(pbx.all(QueueStay), key=lambda stay: (stay.joined_at, stay.ordinal))
+    return [(stay.id.removeprefix("p-1.1/"), stay.queue, stay.outcome) for stay in found]
+
+
+REFUSED, ABANDONED, TIMED_OUT = StayOutcome.JOIN_EMPTY, StayOutcome.ABANDONED, StayOutcome.TIMEOUT
+
+
+def test_who_is_turned_away_and_then_let_in_has_both(pbx: Dialogue) -> None:
+    """B1: the joining tells what an earlier queue left behind; the passes are numbered as ever, and it counts once."""
+    s.comes_in(pbx, "1")
+    pbx.join("q2", "1.1", status="JOINEMPTY")
+    assert stays(pbx) == [("n1", "", REFUSED), ("q1", "q2", None)]
+    pbx.wait(3)
+    pbx.asks_hangup("1.1")
+    pbx.abandon("q2", "1.1")
+    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.hangup("1.1", status="JOINEMPTY")
+    assert stays(pbx) == [("n1", "", REFUSED), ("q1", "q2", ABANDONED)]
+    assert pbx.call("1.1").disposition is Disposition.ABANDONED
+
+
+def test_who_is_turned_away_and_reaches_a_phone_was_turned_away_before(pbx: Dialogue) -> None:
+    """B1: seen as the phone is dialled, once, whatever comes after it."""
+    s.comes_in(pbx, "1")
+    pbx.rung("1.2", s.device("11"))
+    pbx.dial("1.1", "1.2", status="FULL")
+    seen = pbx.at
+    pbx.dial_end("1.1", "1.2", "ANSWER")
+    pbx.enter("b", "1.2", "1.1")
+    pbx.wait(5)
+    pbx.hangup("1.2")
+    pbx.hangup("1.1", status="FULL")
+    [stay] = pbx.all(QueueStay)
+    assert (stay.outcome, stay.joined_at) == (StayOutcome.FULL, seen)
+    assert pbx.call("1.1").disposition is Disposition.ANSWERED
+
+
+def test_being_turned_away_after_a_timeout_is_told_by_another_word(pbx: Dialogue) -> None:
+    """B1: and again after another queue's, which is news, too."""
+    s.comes_in(pbx, "1", "q1")
+    pbx.wait(4)
+    pbx.abandon("q1", "1.1")
+    pbx.leave_queue("q1", "1.1", status="TIMEOUT")
+    pbx.up("1.1", status="FULL")
+    pbx.join("q3", "1.1", status="FULL")
+    pbx.wait(4)
+    pbx.abandon("q3", "1.1")
+    pbx.leave_queue("q3", "1.1", status="TIMEOUT")
+    pbx.hangup("1.1", status="FULL")
+    full = StayOutcome.FULL
+    assert stays(pbx) == [
+        ("q1", "q1", TIMED_OUT),
+        ("n1", "", full),
+        ("q2", "q3", TIMED_OUT),
+        ("n2", "", full),
+    ]
+    assert pbx.call("1.1").disposition is Disposition.NO_ANSWER
+
+
+def test_a_word_that_is_written_over_is_not_made_up(pbx: Dialogue) -> None:
+    """B1: who is turned away right after a pass had its QUEUESTATUS replaced: how that ended is for queue_log to say."""
+    s.comes_in(pbx, "1", "q1")
+    pbx.wait(4)
+    pbx.abandon("q1", "1.1")
+    pbx.leave_queue("q1", "1.1")
+    pbx.hangup("1.1", status="JOINEMPTY")
+    assert stays(pbx) == [("q1", "q1", StayOutcome.UNKNOWN), ("n1", "", REFUSED)]
+
+
+def test_what_a_consultation_was_told_is_not_told_of_the_caller(pbx: Dialogue) -> None:
+    """B1: who takes the place of a channel in a queue has its variables from then on."""
+    s.comes_in(pbx, "1")
+    pbx.rung("1.2", s.device("11"))
+    pbx.dial("1.1", "1.2")
+    pbx.dial_end("1.1", "1.2", "ANSWER")
+    pbx.enter("b", "1.2", "1.1")
+    pbx.channel("1.3", "PJSIP/11-00000013", number="11", context="from-internal")
+    pbx.join("q2", "1.3", status="JOINEMPTY")
+    pbx.say(
+        ev.AttendedTransferred(pbx.at, "1.2", "1.3", "1.1", "", "4002", "Queue", "", done=True),
+    )
+    pbx.hangup("1.2")
+    pbx.hangup("1.3")
+    pbx.asks_hangup("1.1")
+    pbx.abandon("q2", "1.1")
+    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.hangup("1.1", status="JOINEMPTY")
+    assert [(stay.uniqueid, stay.outcome) for stay in pbx.all(QueueStay)] == [
+        ("1.3", REFUSED),
+        ("1.1", ABANDONED),
+    ]
 
 
 def test_the_second_agent_gets_the_call_the_first_let_ring(pbx: Dialogue) -> None:

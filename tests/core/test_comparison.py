@@ -15,6 +15,7 @@ from cti.core.cel import CelRow
 from cti.core.comparison import Pages, compare
 from cti.core.explained import RULES as WRITTEN
 from cti.core.facts import (
+    NOT_LET_IN,
     AgentState,
     Attempt,
     AttemptOutcome,
@@ -36,7 +37,7 @@ from cti.core.families import families
 from cti.core.memory import Known
 from cti.core.mismatch import MismatchReason, Report
 from tests.scenarios.fixtures import run_of
-from tests.scenarios.judge import PBX, RULES, hear
+from tests.scenarios.judge import PBX, RULES, hear, placed
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
 from tests.scenarios.test_gaps import books, fill, gaps_of, heard, interrupted
@@ -76,7 +77,7 @@ def told(name: str) -> Told:
     rows = books(name)
     lines = (FIXTURES / f"{name}.cdr.csv").read_text().splitlines()
     cdr = [row for row in map(parse_cdr_line, lines) if isinstance(row, CdrRow)]
-    facts = hear(FIXTURES / f"{name}.ami.gz").latest.values()
+    facts = placed(hear(FIXTURES / f"{name}.ami.gz"), rows).latest.values()
     return Told(tuple(facts), tuple(rows.queue_log), tuple(cdr), tuple(rows.cel))
 
 
@@ -209,6 +210,11 @@ def later(by: float) -> Callable[[float | None], float | None]:
     return lambda at: None if at is None else at + by
 
 
+def refused(stay: QueueStay) -> bool:
+    return stay.outcome in NOT_LET_IN
+
+
+OVERFLOW = "queue_overflows_to_another"
 WRONG: dict[str, tuple[str, Change, set[str]]] = {
     "caller_number": (TRANSFER, on(Call, caller_number="WRONG"), {"caller"}),
     "caller_name": (TRANSFER, on(Call, caller_name="WRONG"), {"caller"}),
@@ -263,6 +269,15 @@ WRONG: dict[str, tuple[str, Change, set[str]]] = {
     "pass_outcome": ("queue_abandoned", on(QueueStay, outcome=StayOutcome.TIMEOUT), {"outcome"}),
     "pass_agent": (TRANSFER, on(QueueStay, agent="2999"), {"agent"}),
     "pass_lost": (TRANSFER, without(QueueStay), {"not_in_records"}),
+    "turned_away_lost": (OVERFLOW, without(QueueStay, only=refused), {"not_in_records"}),
+    "turned_away_by_whom": (OVERFLOW, on(QueueStay, only=refused, queue=""), {"wait"}),
+    "turned_away_by_another": (
+        OVERFLOW, on(QueueStay, only=refused, queue="other"), {"not_in_records", "not_in_book"}
+    ),
+    "turned_away_late": (OVERFLOW, on(QueueStay, only=refused, joined_at=later(1.0)), {"wait"}),
+    "turned_away_by_a_full_queue": (
+        OVERFLOW, on(QueueStay, only=refused, outcome=StayOutcome.FULL), {"outcome"}
+    ),
 }  # fmt: skip
 
 
@@ -281,6 +296,29 @@ def test_whatever_is_wrong_is_found(wrong: str) -> None:
     for one in report.mismatches:
         assert set(one.lines) <= lines
         assert one.lines or one.reason.value in empty or one.book.startswith("no such"), one
+
+
+@pytest.mark.parametrize(
+    ("without_book", "found"),
+    [({"cel": None}, []), ({"cel": ()}, []), ({"queue_log": None}, []), ({}, ["wait"])],
+)
+def test_a_queue_that_no_book_names_is_no_mismatch(without_book: dict[str, Any], found: list[str]) -> None:
+    """B4: only CEL has the name, and what it says is nothing without queue_log."""
+    run = told("queue_join_empty")
+    nameless = on(QueueStay, queue="")(list(run.facts))
+    report = compared(run, nameless, **without_book)
+    assert [one.reason.value for one in report.mismatches if "queue_stay" in str(one.field)] == found
+
+
+@pytest.mark.parametrize("lost", [on(QueueStay, only=refused, queue=""), without(QueueStay, only=refused)])
+def test_what_cel_adds_within_minutes_is_not_missed_before(lost: Change) -> None:
+    """B4: `cti reconcile` may come before the daemon has looked."""
+    run = told("queue_turned_away_twice")
+    facts, until = known(lost(list(run.facts))), run.cel[-1].at + 30
+    pages = Pages(run.queue_log, run.cdr, run.cel, 0.0)
+    for fresh, agree in ((60.0, True), (20.0, False)):
+        report = compare(PBX, RULES, facts, pages, until=until, fresh=fresh)
+        assert (not report.mismatches) == agree, shown(report)
 
 
 def test_a_call_that_only_cel_has_is_missing() -> None:

@@ -1,6 +1,7 @@
 """Every recorded scenario, told again from its books: the records are those of the live stream (B1, B3).
 
-What the books cannot tell is written down, scenario by scenario, with the reason (tests.scenarios.untold).
+What the books cannot tell is written down, scenario by scenario, with the reason (tests.scenarios.untold). Who was turned
+away only the books tell: that is compared with what is declared (tests.scenarios).
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,19 @@ from cti.core import events as ev
 from cti.core.books import BadLine, parse_queue_line
 from cti.core.cel import parse_cel_line
 from cti.core.core import Core
-from cti.core.facts import AgentState, Attempt, Call, Fact, FactKey, Leg, QueueStay, Talk, Transfer
+from cti.core.facts import (
+    NOT_LET_IN,
+    AgentState,
+    Attempt,
+    Call,
+    Fact,
+    FactKey,
+    Leg,
+    QueueStay,
+    StayOutcome,
+    Talk,
+    Transfer,
+)
 from cti.core.parsing import parse
 from cti.core.retell import retell
 from cti.core.rules import Rules
@@ -63,9 +76,9 @@ def _retold(name: str, live: list[ev.Event], seen: Mapping[FactKey, Any]) -> lis
 def _differences(live: Mapping[FactKey, Any], books: Mapping[FactKey, Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key in sorted(live.keys() | books.keys()):
-        if key[0] == "agent_state":
-            continue
         one, two = live.get(key), books.get(key)
+        if key[0] == "agent_state" or getattr(one or two, "outcome", None) in NOT_LET_IN:
+            continue
         if one is None or two is None:
             found.setdefault(key[0], []).append(f"{key[1]} only {'live' if two is None else 'in the books'}")
             continue
@@ -81,7 +94,8 @@ def _differ(one: Fact, two: Fact) -> list[str]:
         a, b = getattr(one, field.name), getattr(two, field.name)
         most = _SECOND if field.name == "agent_state_since" else _CLOSE
         close = isinstance(a, float) and isinstance(b, float) and abs(a - b) < most
-        if a != b and not close and field.name not in _NEVER:
+        overwritten = a is StayOutcome.UNKNOWN  # by the QUEUESTATUS of the next queue
+        if a != b and not close and not overwritten and field.name not in _NEVER:
             names.append(field.name)
     return names
 

@@ -214,6 +214,36 @@ def test_mobiles_behind_one_trunk_are_told_apart() -> None:
     assert len(rung) == len(set(rung)) == 2
 
 
+def test_who_was_turned_away_is_told_with_the_queue_as_soon_as_cel_names_it() -> None:
+    """AMI tells of it as the next queue is joined, and names none; the run of Queue proves it, and is no joining's proof."""
+    name = "queue_overflows_to_another"
+    assert "caller is turned away by a queue that is not known: nobody is there (QueueCallerJoin)" in lines(
+        name
+    )
+    told = story(name, books_of(name))
+    [refused], [joined] = ([step for step in told.steps if step.kind == kind] for kind in ("refuse", "join"))
+    assert (refused.what, refused.source, refused.to) == (
+        "is turned away by queue sales-116: nobody is there",
+        "cel",
+        "queue sales-116",
+    )
+    assert [line.verb for line in refused.lines] == ["APP_START Queue"]
+    assert [line.verb for line in joined.lines] == ["ENTERQUEUE"]
+
+
+def test_a_queue_that_turns_away_after_another_is_told_after_it() -> None:
+    """CEL is a moment earlier than AMI, and has the end of the run alone."""
+    name = "queue_timeout_then_turned_away"
+    told = story(name, books_of(name))
+    ended = [
+        (step.kind, [line.verb for line in step.lines]) for step in told.steps if step.to.startswith("queue")
+    ]
+    assert [one for one in ended if one[0] in {"leave", "refuse"}] == [
+        ("leave", ["EXITWITHTIMEOUT"]),
+        ("refuse", ["APP_END Queue"]),
+    ]
+
+
 @pytest.mark.parametrize("name", all_names())
 def test_every_recorded_call_can_be_told(name: str) -> None:
     """In order of time, from begin to end, with a line in the picture for everybody."""

@@ -38,7 +38,7 @@ def beside_cel(session: Session, books: Books, channels: frozenset[str] | None =
     if channels is not None:
         rows = [row for row in rows if row.uniqueid in channels]
     talks = _Sound(rows).spans
-    told = Told(lines_of(rows), ledger.passes, talks, connects_of(books.queue_log))
+    told = Told(lines_of(rows), ledger.passes, talks, connects_of(books.queue_log), ledger.refused)
     return [
         *_channels(session, rows),
         *_groups(session, ledger, channels),

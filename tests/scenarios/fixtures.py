@@ -3,8 +3,18 @@
 import json
 from pathlib import Path
 
+from cti.core.facts import QueueStay
 from tests.scenarios.celbook import beside_cel
-from tests.scenarios.judge import Books, Run, compared, differences, hear, states_held, unexplained
+from tests.scenarios.judge import (
+    Books,
+    Run,
+    compared,
+    differences,
+    hear,
+    placed,
+    states_held,
+    unexplained,
+)
 from tests.scenarios.model import Scenario
 from tests.scenarios.run import FIXTURES
 
@@ -23,10 +33,14 @@ def run_of(play: Scenario, directory: Path = FIXTURES) -> Run:
 
 def judged(play: Scenario, directory: Path = FIXTURES) -> list[str]:
     """Everything that is wrong with the record of a committed run, as lines for a person."""
-    session, run = hear(directory / f"{play.name}.ami.gz"), run_of(play, directory)
+    heard, run = hear(directory / f"{play.name}.ami.gz"), run_of(play, directory)
     books = books_of(play, directory)
+    session = placed(heard, books.rows())
     report = compared(session, books, run)
-    out = differences(session, run) + states_held(session, run) + unexplained(report, run)
+    out = differences(heard, run) + states_held(session, run) + unexplained(report, run)
+    out += differences(session, run) if session.latest != heard.latest else []
+    out += [f"{stay.id} has no queue" for stay in session.all(QueueStay) if not stay.queue]
+    out += [str(odd) for odd in beside_cel(heard, books) if odd.reason not in play.explained]
     out += [str(odd) for odd in beside_cel(session, books) if odd.reason not in play.explained]
     out += [f"rejected: {fact.reason} {fact.detail}" for fact in session.rejected]
     if not report.checked:

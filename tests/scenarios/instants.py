@@ -10,13 +10,23 @@ from dataclasses import dataclass, field
 
 from cti.core.books import QueueRow
 from cti.core.cel import CelRow
-from cti.core.facts import Attempt, AttemptOutcome, Call, Leg, QueueStay, Recording, StayOutcome, Transfer
+from cti.core.facts import (
+    NOT_LET_IN,
+    Attempt,
+    AttemptOutcome,
+    Call,
+    Leg,
+    QueueStay,
+    Recording,
+    StayOutcome,
+    Transfer,
+)
 from tests.scenarios.judge import Session
 from tests.soak.books import Pass
+from tests.soak.refused import Refused
 
 CLOSE = 0.15  # s between what CEL and AMI say of one moment
 _SUM = 0.001  # s by which a wait may differ from its own begin and end
-_WITHOUT_LINE = frozenset({StayOutcome.JOIN_EMPTY, StayOutcome.FULL})
 _MOVES = frozenset({"BLINDTRANSFER", "ATTENDEDTRANSFER"})
 Spans = Sequence[tuple[float, float]]
 
@@ -92,6 +102,7 @@ class Told:
     passes: Sequence[Pass]
     talks: Mapping[str, Spans]  # when each channel talked, by CEL
     connects: Mapping[tuple[str, str], Sequence[QueueRow]]  # by callid and queue
+    refused: Sequence[Refused] = ()
 
     def member(self, row: QueueRow | None) -> Line | None:
         """The channel that a CONNECT names."""
@@ -124,6 +135,7 @@ def beside_instants(session: Session, told: Told) -> Found:
             case Recording() if line is not None:
                 yield from _inside("recording", own, line, part.started_at, part.stopped_at)
     yield from _stays(session.all(QueueStay), told)
+    yield from _refused(session.all(QueueStay), told)
     yield from _calls(session.all(Call), legs, told)
 
 
@@ -190,7 +202,7 @@ def _stays(stays: Iterable[QueueStay], told: Told) -> Found:
     connects = {who: list(rows) for who, rows in told.connects.items()}
     of_channel: dict[str, list[QueueStay]] = {}
     for stay in sorted(stays, key=lambda stay: stay.joined_at):
-        if stay.uniqueid in told.lines and stay.outcome not in _WITHOUT_LINE:
+        if stay.uniqueid in told.lines and stay.outcome not in NOT_LET_IN:
             of_channel.setdefault(stay.uniqueid, []).append(stay)
     for own, ours in of_channel.items():
         for before, stay, after in zip([None, *ours], ours, [*ours[1:], None], strict=False):
@@ -202,6 +214,30 @@ def _stays(stays: Iterable[QueueStay], told: Told) -> Found:
             connect = connects[who].pop(0) if taken and connects.get(who) else None
             yield from _joined(stay, book, before, told)
             yield from _left(stay, book, connect, after, told)
+
+
+def _refused(stays: Iterable[QueueStay], told: Told) -> Found:
+    """Everybody who was turned away is on record so, by that queue and then; of one without a name it is the last before."""
+    left = [one for one in told.refused if one.uniqueid in told.lines]
+    ours = [stay for stay in stays if stay.outcome in NOT_LET_IN and stay.uniqueid in told.lines]
+    nameless = {stay.uniqueid for stay in ours if not stay.queue}
+    for stay in sorted(ours, key=lambda stay: stay.joined_at):
+        until = stay.joined_at + CLOSE
+        of_channel = [one for one in left if one.uniqueid == stay.uniqueid and one.at <= until]
+        same = [one for one in of_channel if stay.queue in {"", one.queue}]
+        if not same:
+            yield Moment("stay", stay.uniqueid, f"turned away by {stay.queue or 'some queue'} is in no book")
+            continue
+        left.remove(same[-1])
+        if stay.queue:
+            yield from _say("stay", stay.uniqueid, "joined_at", stay.joined_at, same[-1].at)
+        if (stay.left_at, stay.wait) != (stay.joined_at, 0.0):
+            yield Moment(
+                "stay", stay.uniqueid, f"turned away, left at {_shown(stay.left_at)}, wait {stay.wait}"
+            )
+    for one in left:
+        if one.uniqueid not in nameless:
+            yield Moment("stay", one.uniqueid, f"turned away by {one.queue} is not on record")
 
 
 def _joined(stay: QueueStay, book: Pass, before: QueueStay | None, told: Told) -> Found:

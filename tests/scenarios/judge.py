@@ -4,14 +4,17 @@ Roles stand on both sides, so a difference reads as a person would say it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cti.core import events as ev
+from cti.core.backfill import Rows, place
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
+from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
 from cti.core.facts import (
+    NOT_LET_IN,
     AgentState,
     Attempt,
     Call,
@@ -22,9 +25,11 @@ from cti.core.facts import (
     QueueStay,
     Recording,
     Rejected,
+    StayOutcome,
     Talk,
     Transfer,
 )
+from cti.core.memory import Known
 from cti.core.mismatch import Report
 from cti.core.parsing import parse
 from cti.core.people import age_of
@@ -36,6 +41,7 @@ from tests.scenarios.model import Moved, Record, Rung, Scenario, Stay, Talked, T
 PBX = "p"
 RULES = Rules(trunks=("PJSIP/trunk-a", "PJSIP/trunk-b"))
 CLOSE = 0.3  # s by which a duration may differ
+_BY_STATUS = frozenset({StayOutcome.TIMEOUT, StayOutcome.EMPTY, StayOutcome.WITHDRAWN})
 
 F = TypeVar("F", bound=Fact)
 
@@ -170,7 +176,8 @@ def differences(session: Session, run: Run, spare: float = 0.0) -> list[str]:
     out = []
     if len(found) != len(wanted):
         out.append(f"{len(wanted)} call(s) wanted, {len(found)} there: {[_brief(r) for r in found]}")
-    for n, (is_, must) in enumerate(zip(found, wanted, strict=False), 1):
+    for n, (is_, declared) in enumerate(zip(found, wanted, strict=False), 1):
+        must = declared if all(stay.queue for stay in is_.stays) else as_heard(declared)
         out += [f"call {n}: {line}" for line in _differ(is_, must, CLOSE + run.late + spare)]
         if _states(is_.attempts) != _states(must.attempts):
             out.append(f"call {n}: rang {_states(is_.attempts)}, must be {_states(must.attempts)}")
@@ -182,6 +189,30 @@ def differences(session: Session, run: Run, spare: float = 0.0) -> list[str]:
     ]
     out += [f"left over: {one}" for one in session.leftovers if one in run.channels]
     return out
+
+
+def as_heard(record: Record) -> Record:
+    """What AMI alone tells of a record: of those who turned a caller away one after the other the last, without its name.
+
+    How a pass ended right before that is not told either: its QUEUESTATUS was written over.
+    """
+    heard: list[Stay] = []
+    for stay, after in zip(record.stays, [*record.stays[1:], None], strict=True):
+        overwritten = after is not None and after.outcome in NOT_LET_IN
+        if stay.outcome in NOT_LET_IN:
+            heard += [] if overwritten else [replace(stay, queue="")]
+        else:
+            unsaid = overwritten and stay.outcome in _BY_STATUS
+            heard.append(replace(stay, outcome=StayOutcome.UNKNOWN) if unsaid else stay)
+    return replace(record, stays=heard)
+
+
+def placed(session: Session, rows: Rows) -> Session:
+    """The session as it is once the daemon has looked up in CEL who was turned away."""
+    known = Known(session.all(Call), session.all(Leg), session.all(QueueStay))
+    found = place(PBX, RULES, rows, known)
+    facts = {fact.key: fact for fact in (*found.new, *found.completed)}
+    return replace(session, latest={**session.latest, **facts})
 
 
 def states_held(session: Session, run: Run) -> list[str]:
@@ -281,6 +312,11 @@ class Books:
             tuple(row for row in pairs if isinstance(row, CdrRow)),
             cel,
         )
+
+    def rows(self) -> Rows:
+        """As the product reads them to complete records."""
+        cel = map(parse_cel_line, self.cel.splitlines())
+        return Rows(self.queue_log, tuple(row for row in cel if isinstance(row, CelRow)))
 
 
 def compared(session: Session, books: Books, run: Run | None = None) -> Report:

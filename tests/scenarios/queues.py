@@ -102,9 +102,7 @@ async def queue_left_by_key(s: Stage) -> None:
     await call.ended()
 
 
-@scenario(
-    "queue", Record(IN, Disposition.NO_ANSWER, SYSTEM), queues={"sales": {"joinempty": "no"}}, numbers=LINE
-)
+@scenario("queue", lost(StayOutcome.JOIN_EMPTY, SYSTEM), queues={"sales": {"joinempty": "no"}}, numbers=LINE)
 async def queue_join_empty(s: Stage) -> None:
     """Nobody is logged in, and the queue does not let callers in: no line of queue_log tells of it."""
     await (await s.customer("line")).ended()
@@ -129,7 +127,7 @@ async def queue_became_empty(s: Stage) -> None:
 @scenario(
     "queue",
     lost(StayOutcome.ABANDONED, CALLER),
-    Record(IN, Disposition.NO_ANSWER, SYSTEM),
+    lost(StayOutcome.FULL, SYSTEM),
     queues={"sales": {"maxlen": 1}},
     numbers=LINE,
 )
@@ -389,6 +387,96 @@ async def queue_thrice_then_abandoned(s: Stage) -> None:
 async def queue_overflows_to_a_phone(s: Stage) -> None:
     """The queue's time is over, and the dialplan rings the supervisor's phone."""
     await s.agent("anna", "sales")
+    ben = await s.agent("ben")
+    call = await s.customer("line")
+    await ben.picks_up()
+    await s.passes(1.0)
+    await call.hangs_up()
+
+
+CLOSED: dict[str, object] = {"joinempty": "no"}
+OVERFLOW = {"line": ["Answer()", "Queue({sales},,,,20)", "Queue({support},,,,20)", "Hangup()"]}
+
+
+@scenario(
+    "queue",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        [Stay("sales", StayOutcome.JOIN_EMPTY), Stay("support", StayOutcome.ANSWERED, "ben")],
+        [Rung("ben", ANSWERED, "support")],
+        [Talked("ben", 1.0, queue="support")],
+    ),
+    queues={"sales": CLOSED, "support": {}},
+    numbers=OVERFLOW,
+)
+async def queue_overflows_to_another(s: Stage) -> None:
+    """The first queue does not let the caller in; in the second an agent takes the call."""
+    ben = await s.agent("ben", "support")
+    call = await s.customer("line")
+    await ben.picks_up()
+    await s.passes(1.0)
+    await call.hangs_up()
+
+
+@scenario(
+    "queue",
+    Record(
+        IN,
+        Disposition.NO_ANSWER,
+        SYSTEM,
+        [Stay("sales", StayOutcome.JOIN_EMPTY), Stay("support", StayOutcome.JOIN_EMPTY)],
+    ),
+    queues={"sales": CLOSED, "support": CLOSED},
+    numbers=OVERFLOW,
+)
+async def queue_turned_away_twice(s: Stage) -> None:
+    """Neither of two queues lets the caller in; AMI tells of one of them, without a name."""
+    await (await s.customer("line")).ended()
+
+
+@scenario(
+    "queue",
+    Record(
+        IN,
+        Disposition.NO_ANSWER,
+        SYSTEM,
+        [Stay("sales", StayOutcome.TIMEOUT), Stay("support", StayOutcome.JOIN_EMPTY)],
+        [Rung("anna", NO_ANSWER, "sales")],
+    ),
+    queues={"sales": {}, "support": CLOSED},
+    numbers={"line": ["Answer()", "Queue({sales},,,,2)", "Queue({support},,,,20)", "Hangup()"]},
+)
+async def queue_timeout_then_turned_away(s: Stage) -> None:
+    """The first queue's time is over, and the second does not let the caller in: its QUEUESTATUS replaces the first's."""
+    await s.agent("anna", "sales")
+    await (await s.customer("line")).ended()
+
+
+@scenario(
+    "queue",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        [Stay("sales", StayOutcome.JOIN_EMPTY)],
+        [Rung("ben", ANSWERED)],
+        [Talked("ben", 1.0)],
+    ),
+    queues={"sales": CLOSED},
+    numbers={
+        "line": [
+            "Answer()",
+            "Queue({sales},,,,20)",
+            'GotoIf($["${QUEUESTATUS}" != "JOINEMPTY"]?5)',
+            "Dial(PJSIP/<ben>,20)",
+            "Hangup()",
+        ]
+    },
+)
+async def queue_turned_away_to_a_phone(s: Stage) -> None:
+    """The queue does not let the caller in, and the dialplan rings the supervisor's phone."""
     ben = await s.agent("ben")
     call = await s.customer("line")
     await ben.picks_up()

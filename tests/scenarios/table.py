@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from cti.core.facts import State
+from cti.core.facts import NOT_LET_IN, State
 from tests.pbx.provision import PROJECT_ROOT
 from tests.scenarios import test_faults
 from tests.scenarios.faults import ELSEWHERE, FAULTS
@@ -37,7 +37,7 @@ by `cti record`, alone, beside the queue_log, CDR and CEL of the same run (tests
   wait, talk) where a queue took part; CDR rows; CEL: every channel in exactly one record, what belongs together in one and
   nothing else, each phone's talks as it was bridged, through Local channels too. To 0.15 s of what CEL has (or in
   queue_log's second, where CEL has nothing): begin, answer and end of calls, legs and ringings, joining, answer and leaving
-  of passes, transfers; and the causes of hangups. No book has holds, nor when a program's recording began and ended. A
+  of passes, who was turned away by which queue, transfers; and the causes of hangups. No book has holds, nor when a program's recording began and ended. A
   name in that column is a rule below that explains a difference.
 
 People and queues have roles: Anna, Ben and Carl are agents, *line* and *desk* numbers that customers dial. Who rang was
@@ -66,8 +66,8 @@ A difference is explained only by one of these rules, and only in the scenarios 
 know them (cti/core/explained.py) and count what they explain apart (`cti_reconcile_explained_total`). Some hold for all
 calls and are part of the comparison itself (cti/core/reconcile.py); the first three of them are:
 
-* **not_let_in**: app_queue writes nothing at all for a caller it does not let in (join empty, full). The record has the
-  call, without a stay.
+* **not_let_in**: app_queue writes nothing at all into queue_log for a caller it does not let in (join empty, full). The record
+  has a stay without a wait; queue and instant are CEL's, and held against it.
 * **taken_out**: app_queue sees only that a caller is gone and writes ABANDON, though somebody took the caller out of the
   queue (Redirect). The record says `transferred_out`.
 * **whole_seconds**: queue_log has whole seconds, each figure the difference of two rounded instants: a second either way.
@@ -123,7 +123,8 @@ def document() -> str:
 def _row(play: Scenario) -> str:
     records = "<br>".join(_record(record) for record in play.records)
     rules = "".join(f", {rule} ({reason})" for reason, rule in play.explained.items())
-    books = ("queue_log, " if any(record.stays for record in play.records) else "") + "CDR, CEL" + rules
+    waited = (stay for record in play.records for stay in record.stays if stay.outcome not in NOT_LET_IN)
+    books = ("queue_log, " if any(waited) else "") + "CDR, CEL" + rules
     return f"| {play.name} | {play.what} | {records} | {books} |\n"
 
 

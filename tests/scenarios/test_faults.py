@@ -20,7 +20,16 @@ from tests.pbx.provision import PROJECT_ROOT
 from tests.scenarios.faults import ELSEWHERE, Named, fault
 from tests.scenarios.fixtures import books_of, run_of
 from tests.scenarios.injury import cuts, in_the_middle, login, moved, shuffled, told
-from tests.scenarios.judge import PBX, RULES, Session, compared, differences, events_of, unexplained
+from tests.scenarios.judge import (
+    PBX,
+    RULES,
+    Session,
+    compared,
+    differences,
+    events_of,
+    placed,
+    unexplained,
+)
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
 
@@ -259,6 +268,8 @@ def test_summer_time_in_mid_call(name: str, change: str) -> None:
     books = books_of(run.scenario)
     log = tuple(replace(row, at=row.at + round(by)) for row in books.queue_log)
     cdr = in_local_time((FIXTURES / f"{name}.cdr.csv").read_text(), by, ZoneInfo("Europe/Berlin"))
+    session = placed(session, replace(moved(books.rows(), by), queue_log=log))
+    assert differences(session, run) == []
     assert unexplained(compared(session, replace(books, queue_log=log, cdr=tuple(cdr)), run), run) == []
 
 

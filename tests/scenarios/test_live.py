@@ -11,7 +11,17 @@ from cti.core.facts import Disposition, Quality
 from tests.pbx.amiclient import Message
 from tests.pbx.provision import find_tree, provision
 from tests.scenarios.celbook import beside_cel
-from tests.scenarios.judge import Books, Run, Session, compared, differences, hear, states_held, unexplained
+from tests.scenarios.judge import (
+    Books,
+    Run,
+    Session,
+    compared,
+    differences,
+    hear,
+    placed,
+    states_held,
+    unexplained,
+)
 from tests.scenarios.run import BookEnds, Outcome, house, play_all, recorded
 from tests.scenarios.scenes import loaded
 from tests.scenarios.stage import House
@@ -51,12 +61,9 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
             async with recorded(opened.lab.pbx, directory / "late.ami"):
                 outcomes = await everything
         books = await ends.since()
-    yield Played(
-        outcomes,
-        hear(directory / "all.ami"),
-        Books.read(*(books[name].decode() for name in ("queue_log", "cdr.csv", "cel.csv"))),
-        hear(directory / "late.ami"),
-    )
+    read = Books.read(*(books[name].decode() for name in ("queue_log", "cdr.csv", "cel.csv")))
+    session = placed(hear(directory / "all.ami"), read.rows())
+    yield Played(outcomes, session, read, hear(directory / "late.ami"))
 
 
 async def under_way(opened: House, everything: asyncio.Task[dict[str, Outcome]]) -> None:

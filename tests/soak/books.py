@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tests.soak.refused import Refused, refused
+
 _CEL = (
     "event", "at", "linkedid", "uniqueid", "channel", "peer", "number", "name", "exten", "context",
     "app", "appdata", "account", "userfield", "extra",
@@ -96,6 +98,7 @@ class Ledger:
     calls: list[Told]
     passes: list[Pass]
     starts: list[float]  # of app_queue: the PBX began
+    refused: list[Refused] = field(default_factory=list)
 
     @classmethod
     def read(cls, queue_log: str, cdr: str, cel: str, since: float = 0.0) -> Self:
@@ -107,7 +110,8 @@ class Ledger:
         passes, strays = _passes(told)
         _note_pickups(passes, rows)
         _note_masquerades(passes, strays, rows)
-        return cls(_calls(rows, _rows(cdr, _CDR), starts), passes, starts)
+        turned_away = refused(rows, ((one.uniqueid, one.queue, one.entered) for one in passes))
+        return cls(_calls(rows, _rows(cdr, _CDR), starts), passes, starts, turned_away)
 
     @classmethod
     def of_files(cls, queue_log: Path, cdr: Path, cel: Path, since: float = 0.0) -> Self:

@@ -28,7 +28,7 @@ from tests.soak.rules import explain
 from tests.soak.trouble import Troubles
 from tests.soak.verdict import Verdict, judge
 
-_FILLED = 120.0  # s the daemon gets to complete the last call
+_FILLED = 180.0  # s the daemon gets to complete the last call, and to compare it
 _LOST = "the database refuses"
 _PBX_SETTINGS = 'keepalive = "5s"'
 # Nobody stays back for long here; with more grace than that all absences of an agent would be one.
@@ -114,7 +114,8 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
             say(f"{lab.pbx.version}, seed {soak.wanted.seed}, everything in {directory}")
             await _play(soak, lab, rig, link)
             soak.phase = "letting the daemon complete its records"
-            await rig.eventually(lambda: _filled(rig), timeout=_FILLED)
+            over = time.time()
+            await rig.eventually(lambda: _filled(rig, over), timeout=_FILLED)
             await asyncio.sleep(1)
             soak.phase = "judging"
             soak.reconciled = await _reconcile(rig, since)
@@ -158,11 +159,15 @@ async def _play(soak: Soak, lab: Lab, rig: Rig, link: Proxy) -> None:
     await crowd.hang_up()
 
 
-async def _filled(rig: Rig) -> bool:
-    """Whether no call is open and every gap is filled."""
+async def _filled(rig: Rig, over: float) -> bool:
+    """Whether no call is open, every gap is filled, and all is compared that ended up to when it was over."""
     async with await open_store(rig.database_url) as store:
         gaps = await store.queries.open_gaps("main")
-    return not gaps and not await rig.items("/api/v1/calls", open="true")
+    if gaps or await rig.items("/api/v1/calls", open="true"):
+        return False
+    [books] = (await rig.get("/api/v1/books"))["items"]
+    verified = books["verified_until"]
+    return verified is not None and dt.datetime.fromisoformat(verified).timestamp() >= over
 
 
 async def _reconcile(rig: Rig, since: float) -> dict[str, Any]:

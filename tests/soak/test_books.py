@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from cti.core.facts import Attempt, Call, Leg, QueueStay, Talk, Transfer
+from cti.core.facts import Attempt, Call, Leg, QueueStay, StayOutcome, Talk, Transfer
+from tests.scenarios.fixtures import books_of as scenario_books
 from tests.scenarios.fixtures import run_of
-from tests.scenarios.judge import Run, hear
+from tests.scenarios.judge import Run, hear, placed
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
 from tests.soak.books import Ledger
@@ -87,7 +88,7 @@ def books_of(name: str) -> tuple[str, str]:
 @cache
 def heard(name: str) -> Records:
     """What is on record of a recorded scenario."""
-    session = hear(FIXTURES / f"{name}.ami.gz")
+    session = placed(hear(FIXTURES / f"{name}.ami.gz"), scenario_books(loaded()[name]).rows())
     kinds: tuple[type[Part], ...] = (Leg, QueueStay, Attempt, Talk, Transfer)
     return Records.of(session.all(Call), [part for kind in kinds for part in session.all(kind)])
 
@@ -100,6 +101,34 @@ def of_passes(name: str, queue_log: str, on_record: Records) -> list[Difference]
     )
     ledger = Ledger.read(queue_log, "", books_of(name)[1])
     return [one for one in judge(ledger, on_record, [played], lambda _: "").unexplained if one.kind in PASS]
+
+
+def refusals(name: str, on_record: Records) -> list[str]:
+    """In what those whom queues turned away differ from the books."""
+    ledger = Ledger.read(books_of(name)[0], "", books_of(name)[1])
+    found = judge(ledger, on_record, [], lambda _: "").unexplained
+    return [one.kind for one in found if one.kind.startswith("turned_away")]
+
+
+@pytest.mark.parametrize("name", loaded())
+def test_whoever_was_turned_away_is_on_record_once(name: str) -> None:
+    """B4: by that queue, at that instant, and nobody else is."""
+    assert refusals(name, heard(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        ({"queue": ""}, ["turned_away_not_in_book", "turned_away_not_in_records"]),
+        ({"queue": "sales-1"}, ["turned_away_not_in_book", "turned_away_not_in_records"]),
+        ({"joined_at": 1.0}, ["turned_away_not_in_book", "turned_away_not_in_records"]),
+        ({"outcome": StayOutcome.TIMEOUT}, ["turned_away_not_in_records"]),
+    ],
+)
+def test_a_wrong_refusal_is_found(change: dict[str, Any], kinds: list[str]) -> None:
+    """B4: without a name, with another one, at another time, or as something else."""
+    name = "queue_turned_away_to_a_phone"
+    assert refusals(name, changed(heard(name), QueueStay, **change)) == kinds
 
 
 PASS = frozenset({"agent", "book_talk", "book_wait", "outcome", "not_in_records", "not_in_book"})

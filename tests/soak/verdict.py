@@ -1,8 +1,8 @@
 """Holds the records of a soak against the books, and against what its scenarios say, without the product's own code for it.
 
 * Every call of the books (`tests.soak.books`) has exactly one record, and every record is of exactly one call.
-* Its begin and end, its passes through queues (outcome, agent, app_queue's figures) and the seconds its phones were
-  bridged are the books'.
+* Its begin and end, its passes through queues (outcome, agent, app_queue's figures), the queues that turned it away and the
+  seconds its phones were bridged are the books'.
 * A play that nobody cut short has the records that its scenario declares, whatever broke meanwhile.
 
 What differs is explained by a rule (`tests.soak.rules`), or is an error.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cti.core.facts import Call, Disposition, Leg, Quality, QueueStay, Talk
+from cti.core.facts import NOT_LET_IN, Call, Disposition, Leg, Quality, QueueStay, Talk
 from tests.scenarios.judge import CLOSE, Run, Session, _differ, records
 from tests.scenarios.model import Record
 from tests.soak.books import Ledger, Pass, Told
@@ -23,7 +23,6 @@ from tests.soak.records import Records
 INSTANT = 0.5  # s by which AMI and CEL may differ about an instant that was seen
 SECONDS = 1.0  # s of queue_log
 BUSY = 10.0  # s by which a talk may be longer than planned on a busy machine; the books are exact
-_WITHOUT_LINE = frozenset({"join_empty", "full"})
 _AFTER_RECALL = frozenset({"ended_by", "attempts", "talks", "transfers"})  # what a recall would have led to
 
 
@@ -128,6 +127,7 @@ class _Judge:
         for call in self._records.calls.values():
             yield from self._of_record(call, owners.get(call.id, []))
         yield from self._passes()
+        yield from self._refused()
         for one in self._played:
             if not one.trouble and not one.hung_up:
                 self.compared += 1
@@ -228,11 +228,38 @@ class _Judge:
     def _passes(self) -> Iterator[Difference]:
         stays = sorted(self._stays, key=lambda stay: (stay.joined_at, stay.ordinal))
         ours = _numbered((stay.uniqueid, stay.queue, stay) for stay in stays)
-        ours = {which: stay for which, stay in ours.items() if stay.outcome not in _WITHOUT_LINE}
+        ours = {which: stay for which, stay in ours.items() if stay.outcome not in NOT_LET_IN}
         theirs = _numbered((one.uniqueid, one.queue, one) for one in self._ledger.passes)
         for which in sorted(ours.keys() | theirs.keys()):
             self.compared += 1
             yield from self._pass(which[0], ours.get(which), theirs.get(which))
+
+    def _refused(self) -> Iterator[Difference]:
+        """Who was turned away by which queue, and when, is on record once."""
+        ours = sorted(
+            (stay for stay in self._stays if stay.outcome in NOT_LET_IN), key=lambda one: one.joined_at
+        )
+        left = list(self._ledger.refused)
+        for stay in ours:
+            who = (stay.uniqueid, stay.queue)
+            same = [one for one in left if (one.uniqueid, one.queue) == who]
+            one = min(same, key=lambda one: abs(one.at - stay.joined_at), default=None)
+            if one is None or abs(one.at - stay.joined_at) > INSTANT:
+                what = f"by {stay.queue or 'a queue that is unknown'} at {stay.joined_at:.3f} is in no book"
+                yield self._turned_away("turned_away_not_in_book", stay.uniqueid, what)
+            else:
+                left.remove(one)
+        for one in left:
+            what = f"by {one.queue} at {one.at:.3f} is not on record"
+            yield self._turned_away("turned_away_not_in_records", one.uniqueid, what)
+        self.compared += len(ours) + len(left)
+
+    def _turned_away(self, kind: str, channel: str, what: str) -> Difference:
+        call_id, told = self._records.of_channel.get(channel, channel), self._told_of.get(channel)
+        call = self._records.calls.get(call_id)
+        quality = call.quality.value if call is not None else ""
+        cut = told is not None and told.ended is None
+        return Difference(kind, call_id, f"turned away {what}", self._play_of.get(channel, ""), quality, cut)
 
     def _pass(self, channel: str, stay: QueueStay | None, book: Pass | None) -> Iterator[Difference]:
         def differ(kind: str, ours: object, theirs: object) -> Difference:
