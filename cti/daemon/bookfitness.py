@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cti.core.facts import NOT_LET_IN
 from cti.core.memory import Known
 from cti.daemon.books import BookRows
 
@@ -32,7 +33,8 @@ class Fitness:
 def fitness(books: BookRows, known: Known, since: float, until: float) -> Fitness:
     """Judge the books by what is on record of [since, until] (epochs); both must have been read for all of it."""
     ended = any(call.ended_at is not None and since <= call.ended_at <= until for call in known.calls)
-    left = any(stay.left_at is not None and since <= stay.left_at <= until for stay in known.stays)
+    waited = (stay for stay in known.stays if stay.outcome not in NOT_LET_IN)  # of the others it has nothing
+    left = any(stay.left_at is not None and since <= stay.left_at <= until for stay in waited)
     wrong = dict(_wrong(books, since))
     needed = [name for name, had in (("queue_log", left), ("cdr_csv", ended)) if had and name in wrong]
     notes = []

@@ -6,7 +6,8 @@ is over and completed, so that a daemon that dies meanwhile takes it up again. W
 found by their time, so nothing about the books themselves has to be remembered.
 
 The comparison goes on in windows that follow each other and judges whatever ended in them, once. A call that is missing
-although there was no gap counts as a mismatch, and is then filled in all the same.
+although there was no gap counts as a mismatch, and is then filled in all the same. Before each, callers who were turned away
+get the queue that did it: AMI does not tell, gap or none.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from typing import Protocol
 
 import structlog
 
-from cti.core.backfill import Plan, Rows, plan, uniqueids
+from cti.core.backfill import Plan, Rows, of_calls, place, plan, uniqueids
 from cti.core.books import CdrRow
 from cti.core.comparison import Pages, compare
 from cti.core.explained import RULES
-from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quality
+from cti.core.facts import AgentState, AwayEpisode, Call, Fact, Gap, Link, Quality, QueueStay
 from cti.core.memory import Known
 from cti.core.mismatch import Mismatch, MismatchReason, Report
 from cti.core.rules import Rules
@@ -141,7 +142,7 @@ class Bookkeeper:
             records: the store's queries.
             writer: the store's.
             now: epoch seconds on the PBX's clock.
-            seen: gets calls and parts that nobody had seen, for today's figures.
+            seen: gets calls and parts that nobody had seen, and queue stays of which more is known now, for today's figures.
             learned: gets states of agents that nobody had seen, for the live core.
             away: gets what the books know of absences that go on, for the live rule.
             reconciled: gets each comparison, and how many unreadable lines were met for the first time.
@@ -324,7 +325,8 @@ class Bookkeeper:
         self._writer.put(found.completed)
         await self._writer.committed()
         self.status.filled += len(found.new) + len(found.completed)
-        self._seen([fact for fact in found.new if not isinstance(fact, AgentState)])
+        known_now = [one for one in found.completed if isinstance(one, QueueStay) and one.outcome is not None]
+        self._seen([*(fact for fact in found.new if not isinstance(fact, AgentState)), *known_now])
         self._learned([fact for fact in found.new if isinstance(fact, AgentState)])
         log.info(
             "filled_from_books",
@@ -391,6 +393,10 @@ class Bookkeeper:
             raise BookUnreadable(fit.unverified)
         if fit.judged:
             self._note(fit.notes)
+        if await self._place(books, known, begin):
+            known = await self._records.around(
+                self._pbx, _ended(books, since, until), since=since, before=until
+            )
         pages = Pages(books.queue_log, books.cdr, books.cel or None, begin)
         report = await asyncio.to_thread(
             compare,
@@ -404,6 +410,22 @@ class Bookkeeper:
             by_end=True,
         )
         return books, report
+
+    async def _place(self, books: BookRows, known: Known, begin: float) -> bool:
+        """Say of callers who were turned away what only CEL tells; returns whether there was anything to say."""
+        calls = {stay.call_id for stay in known.stays if not stay.queue}
+        if not calls:
+            return False
+
+        def placed() -> Plan:
+            # Whether a queue_log that does not exist lacks anything was asked before.
+            rows = replace(books.rows(), since=begin, queues=books.queue_log is not None)
+            rows = of_calls(rows, known, calls)
+            return place(self._pbx, self._rules, rows, known)
+
+        found = await asyncio.to_thread(placed)
+        await self._write(found)
+        return bool(found)
 
     async def _unknown_behind(self) -> list[float]:
         """When the oldest call ended of which only a row tells that was written long after; nothing when there is none."""

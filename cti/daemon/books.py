@@ -68,9 +68,10 @@ class BookRows:
     def rows(self) -> Rows:
         """For the filling of gaps: CEL, or what the CDR implies where CEL is not kept, not there or says nothing."""
         queue_log = self.queue_log or ()
+        queues = self.queue_log is not None and "queue_log" not in self.absent
         if self.cel or not self.cdr:
-            return Rows(queue_log, self.cel or ())
-        return Rows(queue_log, cel_of(self.cdr, queue_log), "cdr")
+            return Rows(queue_log, self.cel or (), queues=queues)
+        return Rows(queue_log, cel_of(self.cdr, queue_log), "cdr", queues=queues)
 
     @property
     def bad_lines(self) -> int:

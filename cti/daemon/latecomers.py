@@ -10,7 +10,7 @@ from cti.daemon.books import BookRows
 
 
 class Latecomers:
-    """What queue_log and CDR said of the last windows."""
+    """What queue_log and CDR said of the last windows, and CEL of who came to a queue."""
 
     def __init__(self) -> None:
         self._since = float("inf")  # everything from then on was in the last reading
@@ -33,3 +33,5 @@ class Latecomers:
 def _lines(books: BookRows) -> Iterator[tuple[float, str]]:
     yield from ((row.at, row.raw) for row in books.queue_log or ())
     yield from ((row.end, row.raw) for row in books.cdr or ())
+    of_queues = (row for row in books.cel or () if row.event == "APP_START" and row.app == "Queue")
+    yield from ((row.at, row.raw) for row in of_queues)

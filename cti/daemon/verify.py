@@ -32,6 +32,7 @@ from cti.daemon.show import cell
 
 _LOOK_BACK = 3600.0  # s before the window in which a pass that reaches into it may have begun
 _EDGE = 5.0  # s by which both books must have what happened, beyond what the books say of themselves
+_MINUTE = 90.0  # s in which a running daemon adds to the records what only CEL tells
 _DISAGREE = 1
 _NOTHING = Report(0, (), 0)
 
@@ -131,7 +132,8 @@ async def _verdict(  # noqa: PLR0917 - what was asked for
         return Verdict(name, fit.unverified, bad=bad, notes=fit.notes)
     pages = Pages(read.queue_log, read.cdr, read.cel or None, begin)
     edge = _EDGE + books.behind
-    report = compare(name, rules, known, pages, since=since, until=until, edge=edge)
+    fresh = max(0.0, until - now + _MINUTE + books.behind)
+    report = compare(name, rules, known, pages, since=since, until=until, edge=edge, fresh=fresh)
     return Verdict(name, books.missing, report, known, bad, fit.notes)
 
 

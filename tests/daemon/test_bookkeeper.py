@@ -10,7 +10,7 @@ import pytest
 
 from config.sections import PbxSettings
 from cti.core.core import Core
-from cti.core.facts import AgentState, AwayEpisode, Call, Cause, Fact, Link, Quality, State
+from cti.core.facts import AgentState, AwayEpisode, Call, Cause, Fact, Link, Quality, QueueStay, State
 from cti.core.mismatch import Report
 from cti.core.parsing import parse
 from cti.core.rules import Rules
@@ -20,6 +20,7 @@ from cti.daemon.recorder import arrivals, read_recording
 from store import Store, open_store
 
 SESSION = Path(__file__).parents[1] / "core" / "books" / "session"
+SCENARIOS = Path(__file__).parents[1] / "recordings" / "scenarios"
 RULES = Rules(trunks=("PJSIP/trunk-a", "PJSIP/trunk-b"))
 BEGAN, ENDED = 1795301400.0, 1795301460.0
 
@@ -280,6 +281,93 @@ async def test_an_absence_of_a_dead_time_is_filled_in_once(kept: Kept) -> None:
         assert (episode.started_at, episode.ended_at) == (BEGAN + 10, BEGAN + 40)
         assert episode.sources == ("*:queue_log",)
         assert episode.warned_at is None
+
+
+# --- callers who were turned away ----------------------------------------------------------------------------------------
+
+TWICE = "queue_turned_away_twice"
+
+
+def heard_of(name: str) -> list[Fact]:
+    """What a daemon that missed nothing makes of a recorded scenario."""
+    core, told = Core("main", RULES), list[Fact]()
+    for arrival in arrivals(read_recording(SCENARIOS / f"{name}.ami.gz"), "main"):
+        event = parse(arrival.what, arrival.at) if isinstance(arrival.what, Mapping) else arrival.what
+        told += core.step(event).facts if event is not None else []
+    return told
+
+
+async def turned_away(kept: Kept, *lost: str) -> Bookkeeper:
+    """A bookkeeper in step, of a PBX with the books of that scenario, which it has just heard."""
+    for name, path in kept.paths.items():
+        book = {"queue_log": "queue_log", "cdr_csv": "cdr.csv", "cel_csv": "cel.csv"}[name]
+        shutil.copyfile(SCENARIOS / f"{TWICE}.{book}", path)
+    for name in lost:
+        kept.paths[name].unlink()
+    facts = heard_of(TWICE)
+    begin = min(fact.started_at for fact in facts if isinstance(fact, Call))
+    kept.now = begin - 60
+    await kept.put(Link("main", up=True, at=begin - 90))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=begin - 80)])
+    await kept.keeper.round()
+    await kept.put(*facts)
+    kept.now = begin + 60
+    return kept.keeper
+
+
+async def queues(kept: Kept) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Ids, queues and sources of everybody who was turned away."""
+    page = await kept.store.queries.queue_stays(limit=100)
+    return sorted((stay.id.rpartition("/")[2], stay.queue, stay.sources) for stay in page.items)
+
+
+AS_TOLD = [
+    ("n1", "support-117", ("queue:cel", "joined_at:cel", "left_at:cel")),
+    ("n2", "sales-117", ("*:cel",)),
+]
+
+
+async def test_whoever_was_turned_away_is_given_their_queue_within_the_minute(kept: Kept) -> None:
+    """B3: without any gap, before the comparison counts it; once, and the figures hear of both."""
+    keeper = await turned_away(kept)
+    status = await keeper.round()
+    assert (status.unverified, status.mismatches, status.filled) == ("", {}, 2)
+    assert status.checked
+    assert await queues(kept) == AS_TOLD
+    assert {call.quality for call in await kept.calls()} == {Quality.COMPLETE}
+    assert sorted(fact.queue for fact in kept.figures if isinstance(fact, QueueStay)) == [
+        "sales-117",
+        "support-117",
+    ]
+    kept.now += 60
+    assert (await keeper.round()).filled == 2
+    again = kept.made()
+    await again.restore()
+    again.take([Link("main", up=True, at=kept.now)])
+    kept.now += 100
+    assert ((await again.round()).filled, again.status.mismatches) == (0, {})
+    assert await queues(kept) == AS_TOLD
+
+
+async def test_a_queue_that_cel_does_not_name_stays_unknown_until_it_does(kept: Kept) -> None:
+    """B3: no mismatch, no made-up name; a row that comes later is taken then."""
+    keeper = await turned_away(kept, "cel_csv")
+    status = await keeper.round()
+    assert (status.unverified, status.mismatches, status.filled) == ("", {}, 0)
+    assert await queues(kept) == [("n1", "", ())]
+    shutil.copyfile(SCENARIOS / f"{TWICE}.cel.csv", kept.paths["cel_csv"])
+    kept.now += 60
+    assert (await keeper.round()).filled == 2
+    assert await queues(kept) == AS_TOLD
+
+
+async def test_queue_log_is_not_missed_for_want_of_a_line_it_never_gets(kept: Kept) -> None:
+    """Nobody has waited yet: that queue_log is not there is no fault of it, and says that nobody was let in."""
+    keeper = await turned_away(kept, "queue_log")
+    status = await keeper.round()
+    assert (status.unverified, status.mismatches) == ("", {})
+    assert await queues(kept) == AS_TOLD
 
 
 # --- books that are not there, or are none ----------------------------------------------------------------------------
