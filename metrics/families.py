@@ -34,6 +34,9 @@ OFFERED = (
 WORK_RESULTS = ("accepted", "unanswered", "abandoned", "closed")
 """How an after-hours call ended; `ringing` is not an end."""
 
+UNKNOWN = "unknown"
+"""The queue of callers who were turned away by one that no book names."""
+
 OTHER = "other"
 """The label value of names beyond the cap, and of values outside their closed set."""
 
@@ -131,7 +134,8 @@ QUEUE_CALLS = Family(
     "counter",
     "cti_queue_calls_total",
     "Passes of calls through the queue that ended, by outcome; offered is the sum of answered, abandoned, timeout, "
-    "empty and left_by_key.",
+    "empty and left_by_key, lost that of abandoned, timeout, empty, join_empty, full and withdrawn. Queue unknown: join_empty "
+    "and full of a queue that CEL had not named after five minutes.",
     ("pbx", "queue", "outcome"),
 )
 QUEUE_WAIT = Family(

@@ -5,12 +5,25 @@ from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import Metric
 
-from cti.core.facts import Attempt, AttemptOutcome, Link, Queue, QueueStay, State, StayOutcome, Talk
+from cti.core.facts import (
+    NOT_LET_IN,
+    Attempt,
+    AttemptOutcome,
+    Link,
+    Queue,
+    QueueStay,
+    State,
+    StayOutcome,
+    Talk,
+    is_settled,
+)
 from metrics import families as f
-from metrics.families import OFFERED, OTHER, Labels
+from metrics.families import OFFERED, OTHER, UNKNOWN, Labels
 from metrics.series import Histogram, Names, Once, Tally
 
 _MOST_WAITING = 10_000  # callers remembered as waiting; the oldest gives way
+_HELD = 300.0  # s that the books get to say what is unknown of a stay; a counter can take nothing back
+_MOST_HELD = 10_000  # the oldest gives way, and is counted as it is
 _WITHIN = (StayOutcome.ANSWERED, StayOutcome.ABANDONED)
 _Which = tuple[str, str]  # PBX, queue
 
@@ -41,7 +54,11 @@ class _Queue:
 class QueueSeries:
     """Everything exported about queues. `thresholds` are service-level seconds by queue name."""
 
-    def __init__(self, thresholds: Mapping[str, float], default: float, limit: int, overflow: Tally) -> None:
+    def __init__(
+        self, thresholds: Mapping[str, float], default: float, limit: int, overflow: Tally, *, started: float
+    ) -> None:
+        self._started = started
+        self._held: dict[str, QueueStay] = {}  # those of which not everything is known, by id
         self._thresholds = thresholds
         self._default = default
         self._names = Names("queue", limit, overflow)
@@ -95,13 +112,41 @@ class QueueSeries:
                 queue.listed = False
 
     def stay(self, fact: QueueStay) -> None:
-        """Follow a pass through a queue, and count it when its outcome is known."""
-        name = self._label(fact.pbx, fact.queue)
-        self._queues[fact.pbx, name].listed = True
-        if fact.left_at is None and fact.answered_at is None and fact.outcome is None:
-            self._wait((fact.pbx, name), fact)
-            return
+        """Follow a pass through a queue, and count it once it is known how it ended, and where.
+
+        What is not known after a while is counted as that, and stays so. What an earlier process must have counted so is
+        not counted again.
+        """
+        name = self._label(fact.pbx, fact.queue) if fact.queue else ""
+        if name:
+            self._queues[fact.pbx, name].listed = True
+            if fact.left_at is None and fact.answered_at is None and fact.outcome is None:
+                self._wait((fact.pbx, name), fact)
+                return
         self._waiting.pop(fact.id, None)
+        if fact.outcome is None:
+            return
+        if fact.id in self._ended:
+            return
+        if not is_settled(fact):
+            self._keep(fact)
+        elif self._held.pop(fact.id, None) is not None or not self._was_counted(fact):
+            self._end(fact, name)
+
+    def _keep(self, fact: QueueStay) -> None:
+        self._held[fact.id] = fact
+        if len(self._held) > _MOST_HELD:
+            self._give_up(self._held.pop(next(iter(self._held))))
+
+    def _give_up(self, fact: QueueStay) -> None:
+        self._end(fact, self._label(fact.pbx, fact.queue or UNKNOWN))
+
+    def _was_counted(self, fact: QueueStay) -> bool:
+        """Whether it was completed from the books, so long ago that a process before this one no longer waited for it."""
+        completed = any(source.startswith(("queue:", "outcome:")) for source in fact.sources)
+        return completed and (fact.left_at or fact.joined_at) < self._started - _HELD
+
+    def _end(self, fact: QueueStay, name: str) -> None:
         if fact.outcome is not None and self._ended.first(fact.id):
             self._count((fact.pbx, name), fact.outcome, fact.wait)
 
@@ -113,7 +158,7 @@ class QueueSeries:
     def _count(self, which: _Which, outcome: StayOutcome, wait: float | None) -> None:
         queue = self._queues[which]
         self._calls.add(*which, outcome)
-        if wait is None:
+        if wait is None or outcome in NOT_LET_IN:  # who never waited
             return
         queue.wait(outcome).observe(wait)
         if outcome in _WITHIN and wait <= queue.threshold:
@@ -131,8 +176,10 @@ class QueueSeries:
         if fact.queue and fact.outcome is not None and self._rang.first(fact.id):
             self._attempts.add(fact.pbx, self._label(fact.pbx, fact.queue), fact.outcome)
 
-    def collect(self, members: Mapping[Labels, float]) -> Iterator[Metric]:
+    def collect(self, members: Mapping[Labels, float], now: float) -> Iterator[Metric]:
         """All families; `members` are the logged-in members by (PBX, queue, state)."""
+        for fact in [one for one in self._held.values() if (one.left_at or one.joined_at) < now - _HELD]:
+            self._give_up(self._held.pop(fact.id))
         self._forget()
         queues = sorted(self._queues.items())
         yield f.QUEUE_CALLS.filled(self._calls)
@@ -173,7 +220,7 @@ class QueueSeries:
         relisted = {pbx for (pbx, _), queue in self._queues.items() if queue.listed}
         busy = {which for which, _ in self._waiting.values()}
         for which, queue in list(self._queues.items()):
-            if queue.listed or which[0] not in relisted or which in busy or which[1] == OTHER:
+            if queue.listed or which[0] not in relisted or which in busy or which[1] in {OTHER, UNKNOWN}:
                 continue
             del self._queues[which]
             self._names.forget(*which)

@@ -56,7 +56,9 @@ class Metrics(Collector):
         self._sources = sources or Sources()
         self._overflow = Tally()
         self._agents = AgentSeries(now(), max_names, self._overflow)
-        self._queues = QueueSeries(service_level, default_service_level, max_names, self._overflow)
+        self._queues = QueueSeries(
+            service_level, default_service_level, max_names, self._overflow, started=now()
+        )
         self._calls = CallSeries(max_names, self._overflow)
         self._health = HealthSeries()
         self._table = self._counters()
@@ -132,7 +134,7 @@ class Metrics(Collector):
         """Everything, as it stands now."""
         now = self._now()
         yield from self._agents.collect(now)
-        yield from self._queues.collect(self._agents.members())
+        yield from self._queues.collect(self._agents.members(), now)
         yield from self._calls.collect()
         yield from self._health.collect()
         yield from self._sources.collect()

@@ -31,6 +31,9 @@ class Once:
         self._limit = limit
         self._seen: dict[Hashable, None] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._seen
+
     def first(self, key: Hashable) -> bool:
         """True the first time."""
         if key in self._seen:

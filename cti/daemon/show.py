@@ -121,7 +121,7 @@ class Tables:
             agents, today = row["agents"], row["today"]
             longest = _between(row["longest_waiting_since"], self._now.isoformat())
             table.add_row(
-                cell(row["name"]),
+                cell(row["name"]) if row["name"] else cell("unknown", "dim"),
                 cell(row["waiting"], "red" if row["waiting"] else ""),
                 span(longest),
                 cell(agents.get("available", 0)),
@@ -134,7 +134,10 @@ class Tables:
                 span(today["asa"]),
                 cell(row["pbx"]),
             )
-        table.caption = "figures of today; in time: answered within the threshold, early abandons left out"
+        caption = "figures of today; in time: answered within the threshold, early abandons left out"
+        if not all(row["name"] for row in rows):
+            caption += "\nunknown: turned away (full, or nobody there) by a queue that CEL has not named"
+        table.caption = caption
         return table
 
     def duty(self, rows: Sequence[Row]) -> Table:

@@ -17,6 +17,7 @@ from cti.core.facts import (
     State,
     StayOutcome,
     WorkItem,
+    is_settled,
 )
 
 OFFERED = frozenset(
@@ -57,6 +58,11 @@ class QueueCounts:
     abandoned_within: int = 0
     answered_wait: float = 0.0  # summed
     longest_wait: float = 0.0  # abandoned included
+
+    def take_back(self, stay: QueueStay) -> None:
+        """Undo the counting of one that was neither answered nor abandoned."""
+        self.offered -= stay.outcome in OFFERED
+        self.lost -= stay.outcome in LOST
 
     def add(self, stay: QueueStay, threshold: float) -> None:
         """Count one finished stay."""
@@ -141,6 +147,13 @@ class Remembered:
         return not known
 
 
+def _take_back(day: Day, stay: QueueStay) -> None:
+    counts = day.queues[stay.pbx, stay.queue]
+    counts.take_back(stay)
+    if not stay.queue and not counts.lost:
+        del day.queues[stay.pbx, stay.queue]  # nobody is left whose queue is not known
+
+
 class Tally:
     """The counts of the last days, by local date. Instants are epoch seconds."""
 
@@ -149,6 +162,7 @@ class Tally:
         self._days: dict[dt.date, Day] = {}
         self._beyond = Day()  # for what belongs to days that are not kept
         self._asked = (dt.date.min, math.inf, -math.inf)  # the date last asked for, its begin and end
+        self._unsettled: OrderedDict[str, tuple[Day, QueueStay]] = OrderedDict()  # counted as far as known
 
     def date(self, at: float) -> dt.date:
         """Return the local date of an instant."""
@@ -175,11 +189,23 @@ class Tally:
                 day.dispositions[call.disposition or Disposition.UNKNOWN] += 1
 
     def stay(self, stay: QueueStay, threshold: float) -> None:
-        """Count a stay that ended, on the day it joined."""
-        if stay.outcome is not None:
-            day = self._open(stay.joined_at)
-            if day.counted.first(f"q{stay.id}"):
-                day.queues[stay.pbx, stay.queue].add(stay, threshold)
+        """Count a stay that ended, on the day it joined; anew once the books have said what was unknown of it."""
+        if stay.outcome is None:
+            return
+        settled = is_settled(stay)
+        counted = self._unsettled.pop(stay.id, None) if settled else None
+        if counted is not None:
+            _take_back(*counted)
+        day = self._open(stay.joined_at)
+        if day.counted.first(f"q{stay.id}") or counted is not None:
+            day.queues[stay.pbx, stay.queue].add(stay, threshold)
+            if not settled:
+                self._remember(day, stay)
+
+    def _remember(self, day: Day, stay: QueueStay) -> None:
+        self._unsettled[stay.id] = day, stay
+        if len(self._unsettled) > _REMEMBERED:
+            self._unsettled.popitem(last=False)
 
     def incident(self, incident: Incident) -> None:
         """Count a broken away rule."""

@@ -376,3 +376,16 @@ class TestWords:
         }  # fmt: skip
         (length,) = list(Tables(SHANGHAI, now).calls([row]).columns[7].cells)
         assert str(length) == "1:00"
+
+    def test_callers_who_were_turned_away_by_a_queue_that_is_not_known(self) -> None:
+        """CEL has not named it (yet): the row says so, and what that means stands below."""
+        today = {"offered": 0, "answered": 0, "lost": 3, "asa": None}
+        level = {"default": "strict", "strict": None}
+        row = {"pbx": "main", "name": "", "waiting": 0, "longest_waiting_since": None, "agents": {}}
+        rows = [row | {"today": today, "service_level": level}]
+        table = Tables(SHANGHAI, dt.datetime.fromtimestamp(AT, dt.UTC)).queues(rows)
+        names, *_, lost, _in_time, _asa, _pbx = (str(*column.cells) for column in table.columns)
+        assert (names, lost) == ("unknown", "3")
+        assert "unknown: turned away" in str(table.caption)
+        known = Tables(SHANGHAI, dt.datetime.fromtimestamp(AT, dt.UTC)).queues([rows[0] | {"name": "sales"}])
+        assert "unknown" not in str(known.caption)

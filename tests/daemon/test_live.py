@@ -137,6 +137,35 @@ class TestQueues:
         live.take([dataclasses.replace(answered(1, 5), book_talk=44.0)])
         assert live.queues(NOW)[0].today.answered == 1
 
+    def test_who_was_turned_away_is_lost_to_the_queue_that_did_it(self) -> None:
+        """F1: under no name until CEL names it, and then there alone; whatever is told again changes nothing."""
+        live, nameless = Live(), ended(1, f.StayOutcome.FULL, 0.0)
+        nameless = dataclasses.replace(nameless, queue="")
+        named = dataclasses.replace(nameless, queue="sales", sources=("queue:cel",))
+        live.take([nameless, nameless])
+        assert [(of.queue.name, of.today.lost, of.today.offered) for of in live.queues(NOW)] == [("", 1, 0)]
+        for facts in ([named], [named, nameless], [nameless]):
+            live.take(facts)
+            assert [(of.queue.name, of.today.lost) for of in live.queues(NOW)] == [("sales", 1)]
+
+    def test_who_was_turned_away_at_midnight_counts_on_one_day(self) -> None:
+        """F1: seen after it, and by CEL before it."""
+        live = Live()
+        seen = dataclasses.replace(ended(1, f.StayOutcome.FULL, 0.0, joined_at=MIDNIGHT + 0.01), queue="")
+        live.take([seen])
+        live.take([dataclasses.replace(seen, queue="sales", joined_at=MIDNIGHT - 0.01)])
+        assert live.queues(MIDNIGHT + 9) == []
+        assert [of.today.lost for of in live.queues(MIDNIGHT - 9)] == [1]
+
+    def test_how_a_pass_ended_counts_when_the_books_say_it(self) -> None:
+        """F1: a timeout whose QUEUESTATUS was lost is offered, and lost, once queue_log has told it."""
+        live, unknown = Live(), ended(1, f.StayOutcome.UNKNOWN, 9.0)
+        live.take([unknown])
+        assert [(of.today.offered, of.today.lost) for of in live.queues(NOW)] == [(0, 0)]
+        for _ in range(2):
+            live.take([dataclasses.replace(unknown, outcome=f.StayOutcome.TIMEOUT)])
+            assert [(of.today.offered, of.today.lost) for of in live.queues(NOW)] == [(1, 1)]
+
     def test_a_stay_belongs_to_the_local_day_it_joined(self) -> None:
         """Half past midnight in Shanghai is a new day; UTC's is not asked."""
         live = Live("Asia/Shanghai")
@@ -276,6 +305,20 @@ async def test_after_a_restart_todays_figures_go_on(tmp_path: Path, *, heard_fir
     assert after.calls() == []
     after.take(day())
     assert after.today(NOW) == before.today(NOW)
+
+
+@pytest.mark.parametrize("named_first", [True, False])
+async def test_who_was_turned_away_counts_once_after_a_restart(tmp_path: Path, *, named_first: bool) -> None:
+    """F1: read back without a name and named then, or named while the day is read back."""
+    seen = dataclasses.replace(ended(1, f.StayOutcome.FULL, 0.0), queue="")
+    named = dataclasses.replace(seen, queue="sales")
+    live = Live()
+    if named_first:
+        live.take([named])
+    async with on_record(tmp_path, [seen]) as store:
+        await recall(live, store.queries, ["main"], NOW)
+    live.take([named])
+    assert [(of.queue.name, of.today.lost) for of in live.queues(NOW)] == [("sales", 1)]
 
 
 def test_figures_of_a_day_that_was_not_read_back_yet_are_not_whole() -> None:

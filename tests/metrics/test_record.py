@@ -298,6 +298,59 @@ def test_each_ended_part_is_counted_once(desk: Desk) -> None:
     )
 
 
+def turned_away(desk: Desk, queue: str) -> float | None:
+    return desk.value("cti_queue_calls_total", pbx="main", queue=queue, outcome="full")
+
+
+def test_who_was_turned_away_counts_for_the_queue_that_cel_names(desk: Desk) -> None:
+    """F1: a counter takes nothing back, so it waits for the name, and each counts once."""
+    seen = stay(1, StayOutcome.FULL, 0.0, queue="")
+    desk.now = T0 + 60
+    desk.take(seen)
+    assert turned_away(desk, "unknown") is None
+    for _ in range(2):
+        desk.take(replace(seen, queue="sales", sources=("queue:cel",)), seen)
+        assert turned_away(desk, "sales") == 1
+    desk.now = T0 + 3600
+    assert (turned_away(desk, "sales"), turned_away(desk, "unknown")) == (1, None)
+
+
+def test_who_was_turned_away_by_a_queue_that_nobody_names_is_not_lost_sight_of(desk: Desk) -> None:
+    """F1: without CEL it counts as of a queue that is unknown, after five minutes, and for good."""
+    seen = stay(1, StayOutcome.FULL, 0.0, queue="")
+    desk.take(seen)
+    desk.now = T0 + 302
+    assert turned_away(desk, "unknown") == 1
+    desk.take(replace(seen, queue="sales", sources=("queue:cel",)), seen)
+    desk.take(link(T0 + 310, up=False), Queue("main", "support", "ringall", 5.0, 0))
+    desk.now = T0 + 3600
+    assert (turned_away(desk, "unknown"), turned_away(desk, "sales")) == (1, None)
+
+
+def test_what_an_earlier_process_gave_up_waiting_for_is_not_counted_again(desk: Desk) -> None:
+    """F1: CEL that comes back hours later; what it names of the last minutes nobody has counted yet."""
+    late = replace(stay(1, StayOutcome.FULL, 0.0, queue="sales"), sources=("queue:cel",))
+    desk.take(replace(late, joined_at=T0 - 400, left_at=T0 - 400))
+    assert turned_away(desk, "sales") == 0
+    desk.take(replace(late, id="main-2/n1", joined_at=T0 - 60, left_at=T0 - 60))
+    desk.take(
+        replace(late, id="main-3/n1", joined_at=T0 - 4000, left_at=T0 - 4000, sources=("*:cel",))
+    )  # of a gap
+    assert turned_away(desk, "sales") == 2
+
+
+def test_how_a_pass_ended_is_waited_for(desk: Desk) -> None:
+    """F1: queue_log may say it within minutes; else it is unknown."""
+    desk.take(stay(1, StayOutcome.UNKNOWN, 9.0), stay(2, StayOutcome.UNKNOWN, 9.0))
+    desk.take(stay(1, StayOutcome.TIMEOUT, 9.0))
+    desk.now = T0 + 400
+
+    def count(outcome: str) -> float | None:
+        return desk.value("cti_queue_calls_total", pbx="main", queue="sales", outcome=outcome)
+
+    assert (count("timeout"), count("unknown")) == (1, 1)
+
+
 def test_a_merged_call_is_counted_as_one(desk: Desk) -> None:
     """A call that turned out to be a part of another is not a second call."""
     desk.take(call(1, ended=False), call(2, ended=False))

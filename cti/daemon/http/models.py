@@ -90,13 +90,13 @@ class Leg(Answer):
 
 
 class QueueStay(Answer):
-    """One pass of a call through one queue."""
+    """One pass of a call through one queue, or its being turned away by one (join_empty, full)."""
 
     id: str
     call_id: str
     pbx: str
-    ordinal: int
-    queue: str
+    ordinal: int = Field(description="of the passes of its channel; 0: it was turned away")
+    queue: str = Field(description="empty: turned away by one that CEL has not named")
     uniqueid: str
     joined_at: Instant
     position: int | None

@@ -126,7 +126,7 @@ class Queue(Answer):
     """A queue as the PBX has it, and what happens in it now."""
 
     pbx: str
-    name: str
+    name: str = Field(description="empty: of callers who were turned away by a queue that CEL has not named")
     strategy: str
     wrap_up_seconds: float
     max_waiting: int
