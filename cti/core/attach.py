@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from cti.core import events as ev
-from cti.core import facts
-from cti.core.calls import Bridge, Calls
+from cti.core import facts, queueing, talks
+from cti.core.calls import Calls
 from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import NOT_LET_IN, Fact, Quality, StayOutcome
 from cti.core.memory import Memory
@@ -283,11 +283,11 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         calls.refresh_talks(leg, seen.at)
 
 
-def _bridge(bridge_id: str, listed: Mapping[str, ev.BridgeSeen] | None) -> Bridge | None:
+def _bridge(bridge_id: str, listed: Mapping[str, ev.BridgeSeen] | None) -> talks.Bridge | None:
     if listed is None:
-        return Bridge(bridge_id, "", "")
+        return talks.Bridge(bridge_id, "", "")
     known = listed.get(bridge_id)
-    return None if known is None else Bridge(bridge_id, known.kind, known.technology)
+    return None if known is None else talks.Bridge(bridge_id, known.kind, known.technology)
 
 
 def _relays(leg: LegPart) -> bool:
@@ -317,11 +317,11 @@ def _compare_queues(calls: Calls, seen: ev.Resynced) -> None:
             and entry is not None
             and (entry.queue != stay.queue or joined_at > stay.joined_at + _SAME_WAIT)
         ):
-            calls.decide_stay(leg, "", max(joined_at, stay.joined_at), last_word=True)
+            queueing.decide_stay(calls, leg, "", max(joined_at, stay.joined_at), last_word=True)
         elif stay is not None and entry is None:
             _left_unseen(calls, leg, stay)
         if leg.stay is None and entry is not None and not _known(leg, entry.queue, joined_at):
-            calls.begin_stay(leg, entry.queue, joined_at, entry.position).unseen_until = seen.at
+            queueing.begin_stay(calls, leg, entry.queue, joined_at, entry.position).unseen_until = seen.at
 
 
 def _known(leg: LegPart, queue: str, joined_at: float) -> bool:
@@ -347,13 +347,15 @@ def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
 
 def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:
     """A caller who no longer waits and talks with an agent was answered; anything else shows later, or never."""
-    talker = next((other for other in calls.group(leg) if other.talk is not None and other.agent), None)
+    talker = next(
+        (other for other in talks.connected(calls, leg) if other.talk is not None and other.agent), None
+    )
     if talker is None or talker.talk is None:
         return
     rung = next((a for a in stay.call.attempts if a.stay_id == stay.id and a.agent == talker.agent), None)
     device = talker.device if rung is None else rung.device  # of a member on a Local channel, that one
     answered_at = talker.answered_at or talker.talk.started_at
-    calls.connect(leg, stay, talker.agent or "", device, answered_at)
+    queueing.connect(calls, leg, stay, talker.agent or "", device, answered_at)
     if talker.talk.queue is None:
         talker.talk.queue = stay.queue
         calls.touch(talker.talk)

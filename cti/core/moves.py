@@ -7,6 +7,7 @@ went shows later, by who talks with the one who was handed on, or by how the rin
 from typing import TYPE_CHECKING
 
 from cti.core import events as ev
+from cti.core import queueing
 from cti.core.endings import leg_outcome
 from cti.core.facts import AttemptOutcome, StayOutcome
 from cti.core.parts import PENDING, CallPart, LegPart, TransferPart
@@ -114,7 +115,7 @@ def _wait_on(calls: "Calls", second: str, whom: str, at: float) -> None:
     if waiting is None or heir is None or waiting.stay is None or waiting is heir:
         return
     # What is still undecided about an earlier wait of the heir (its AgentConnect was lost) is decided now or never.
-    calls.decide_stay(heir, "", at, last_word=True, lives_on=True)
+    queueing.decide_stay(calls, heir, "", at, last_word=True, lives_on=True)
     stay, waiting.stay = waiting.stay, None
     stay.uniqueid = heir.uniqueid
     heir.stay = stay
