@@ -40,6 +40,7 @@ from cti.core.rules import Rules
 _INBOUND, _INTERNAL, _GAPPED = Direction.INBOUND, Direction.INTERNAL, Quality.GAPPED
 _RINGING_IN = 4  # ChannelState of a channel that came in and runs the dialplan
 _UP = 6
+_GOING = 1.0  # s after getting in step in which the end of what the lists no longer had may be told
 _LINGER = 1.0  # s a caller may outlive the agent's hangup before the end counts as the caller's own
 _HANGUP_RACE = 0.1  # s a caller's hangup may be told after the leaving it caused
 _REMEMBERED = 4_096  # dial strings; some ten times what a busy PBX has
@@ -215,7 +216,9 @@ class Calls:
         return EndedBy.CALLER if by_origin != outbound else EndedBy.AGENT
 
     def _hung_up(self, e: ev.ChannelHungUp) -> None:
-        leg = self.legs.get(e.uniqueid) or self.unknown(e.uniqueid, e)
+        leg = self.legs.get(e.uniqueid)
+        if leg is None and e.at > self.in_step_at + _GOING:
+            self.unknown(e.uniqueid, e)
         if leg is not None:
             leg.hangup_cause = e.cause
             if e.voicemail:

@@ -21,6 +21,7 @@ from cti.core.facts import (
     Link,
     Quality,
     QueueStay,
+    RejectReason,
     State,
     StayOutcome,
     Talk,
@@ -47,6 +48,18 @@ def killed(
     second.say(Shadow(events[:after], lists_bridges=lists_bridges).resynced(at + 0.0002))
     second.say_all(events[after:])
     return second, {**first.latest, **second.latest}
+
+
+def test_what_ended_as_everything_was_asked_for_is_no_stranger() -> None:
+    """A1: a channel that the lists no longer have may be told to be gone a moment later; after that it is a stranger."""
+    pbx = Dialogue()
+    pbx.resynced()
+    pbx.wait(0.5)
+    pbx.hangup("9.9")
+    assert pbx.rejected() == []
+    pbx.wait(1.5)
+    pbx.hangup("9.8")
+    assert [fact.reason for fact in pbx.rejected()] == [RejectReason.UNKNOWN_CHANNEL]
 
 
 def overflow(pbx: Dialogue) -> None:
