@@ -104,8 +104,9 @@ def _stay(call: CallPart, fact: facts.QueueStay, legs: dict[str, LegPart]) -> St
         return part
     part.status_before = waiting.queue_status
     waiting.queue_status = STATUS_LEFT_BEHIND.get(fact.outcome, waiting.queue_status)
-    if fact.outcome in NOT_LET_IN:
-        waiting.refusals = max(waiting.refusals, int(fact.id.rpartition("/n")[2]))
+    refusal = fact.id.rpartition("/n")[2]
+    if fact.outcome in NOT_LET_IN and refusal.isdecimal():
+        waiting.refusals = max(waiting.refusals, int(refusal))
         return part
     waited = sum(stay.uniqueid == fact.uniqueid and stay.outcome not in NOT_LET_IN for stay in call.stays)
     waiting.passes = max(waiting.passes, fact.ordinal, waited)

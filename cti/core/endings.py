@@ -163,5 +163,7 @@ def disposition(call: CallPart) -> Disposition:
 
 
 def _was_rung(leg: LegPart) -> bool:
-    """Whether ringing this leg says how the call went: not what was cut off unseen, nor an answered Originate."""
+    """Whether ringing this leg says how the call went: not what was cut off unseen, nor an answered Originate or menu."""
+    if leg.dial_status == "ANSWER" and leg.agent is None and leg.channel.startswith("Local/"):
+        return False  # a Local half that answered by itself, with nobody behind it
     return leg.dial_status is not None or (leg.answered_at is None and leg.hangup_cause is not None)

@@ -146,7 +146,7 @@ def connected(calls: "Calls", start: LegPart) -> list[LegPart]:
 def _is_party(calls: "Calls", leg: LegPart) -> bool:
     if leg.bridge is None or leg.relays or leg.ringing:
         return False
-    if leg.pair is not None and leg.agent is None:
+    if leg.agent is None and leg.channel.startswith("Local/"):
         return False  # a Local half with a menu or a queue's music behind it; a queue's member may be one
     return calls.bridges[leg.bridge].talkable
 

@@ -325,7 +325,7 @@ class Bookkeeper:
         self._writer.put(found.completed)
         await self._writer.committed()
         self.status.filled += len(found.new) + len(found.completed)
-        known_now = [one for one in found.completed if isinstance(one, QueueStay) and one.outcome is not None]
+        known_now = [one for one in found.completed if isinstance(one, QueueStay) and _told_late(one)]
         self._seen([*(fact for fact in found.new if not isinstance(fact, AgentState)), *known_now])
         self._learned([fact for fact in found.new if isinstance(fact, AgentState)])
         log.info(
@@ -485,3 +485,9 @@ def _ended(books: BookRows, since: float, until: float) -> set[str]:
     names = {row.callid for row in books.queue_log or () if since - 1 <= row.at <= until + 1}
     names |= {row.uniqueid for row in books.cel or () if row.event == "HANGUP" and since <= row.at <= until}
     return names | {row.uniqueid for row in books.cdr or () if since - 1 <= row.end <= until + 1}
+
+
+def _told_late(stay: QueueStay) -> bool:
+    """Whether it could not be counted before: its queue or its end is from the books."""
+    late = any(source.startswith(("queue:", "outcome:")) for source in stay.sources)
+    return late and stay.outcome is not None

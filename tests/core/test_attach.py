@@ -62,6 +62,19 @@ def test_what_ended_as_everything_was_asked_for_is_no_stranger() -> None:
     assert [fact.reason for fact in pbx.rejected()] == [RejectReason.UNKNOWN_CHANNEL]
 
 
+def test_a_stay_under_an_ordinary_number_may_have_been_turned_away() -> None:
+    """B1: what is on record is taken up as it is, under whatever number it stands."""
+    pbx = Dialogue()
+    s.comes_in(pbx, "1")
+    pbx.join("q1", "1.1")
+    pbx.leave_queue("q1", "1.1", status="FULL")
+    memory = pbx.memory()
+    full = replace(memory.stays[0], outcome=StayOutcome.FULL, left_at=pbx.at)
+    again = Dialogue(memory=replace(memory, stays=(full,)), at=pbx.at)
+    again.hangup("1.1")
+    assert again.call("1.1").ended_at is not None
+
+
 def overflow(pbx: Dialogue) -> None:
     """Turned away by one queue, let in by the next until its time is over, turned away by a third."""
     s.comes_in(pbx, "1")

@@ -610,6 +610,23 @@ def test_a_member_who_picks_up_as_the_caller_hangs_up_answered(pbx: Dialogue) ->
     assert pbx.call("1.1").disposition is Disposition.ANSWERED
 
 
+def test_a_menu_behind_a_local_channel_is_a_menu(pbx: Dialogue) -> None:
+    """B1: a Local half that answers by itself is nobody's phone: the caller heard a menu and left."""
+    pbx.channel("1.1", "PJSIP/trunk-a-1")
+    pbx.local("1.2", "1.3", "9000")
+    pbx.dial("1.1", "1.2", "9000@menu")
+    pbx.up("1.3")
+    pbx.dial_end("1.1", "1.2", "ANSWER")
+    pbx.enter("b", "1.2", "1.1")
+    pbx.wait(10)
+    pbx.asks_hangup("1.1")
+    pbx.leave("b", "1.1", "1.2")
+    for uniqueid in ("1.3", "1.2", "1.1"):
+        pbx.hangup(uniqueid)
+    call = pbx.call("1.1")
+    assert (call.disposition, call.answered_at, pbx.all(Talk)) == (Disposition.LEFT_MENU, None, [])
+
+
 def test_unknown_channels_are_counted_not_raised(pbx: Dialogue) -> None:
     """A1: an event about a channel nobody introduced becomes a reason, and nothing else."""
     pbx.hangup("9.9")

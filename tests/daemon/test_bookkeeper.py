@@ -297,11 +297,16 @@ def heard_of(name: str) -> list[Fact]:
     return told
 
 
+def lay_books(kept: Kept, name: str) -> None:
+    """The PBX has the books of this scenario."""
+    for which, path in kept.paths.items():
+        book = {"queue_log": "queue_log", "cdr_csv": "cdr.csv", "cel_csv": "cel.csv"}[which]
+        shutil.copyfile(SCENARIOS / f"{name}.{book}", path)
+
+
 async def turned_away(kept: Kept, *lost: str) -> Bookkeeper:
     """A bookkeeper in step, of a PBX with the books of that scenario, which it has just heard."""
-    for name, path in kept.paths.items():
-        book = {"queue_log": "queue_log", "cdr_csv": "cdr.csv", "cel_csv": "cel.csv"}[name]
-        shutil.copyfile(SCENARIOS / f"{TWICE}.{book}", path)
+    lay_books(kept, TWICE)
     for name in lost:
         kept.paths[name].unlink()
     facts = heard_of(TWICE)
@@ -348,6 +353,28 @@ async def test_whoever_was_turned_away_is_given_their_queue_within_the_minute(ke
     kept.now += 100
     assert ((await again.round()).filled, again.status.mismatches) == (0, {})
     assert await queues(kept) == AS_TOLD
+
+
+async def test_a_stay_that_was_counted_is_not_told_to_the_figures_for_its_talk(kept: Kept) -> None:
+    """B3: how it was answered was heard and counted; the books add app_queue's talk, which counts nothing."""
+    lay_books(kept, "queue_agent_hangs_up")
+    facts = {fact.key: fact for fact in heard_of("queue_agent_hangs_up")}
+    (call,) = [fact for fact in facts.values() if isinstance(fact, Call)]
+    (stay,) = [fact for fact in facts.values() if isinstance(fact, QueueStay)]
+    assert call.ended_at is not None
+    await kept.put(
+        Link("main", up=True, at=call.started_at - 90),
+        replace(call, quality=Quality.GAPPED),
+        replace(stay, book_talk=None),
+        Link("main", up=False, at=call.ended_at - 0.5),
+    )
+    kept.now = call.ended_at + 60
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=call.ended_at + 1)])
+    await kept.keeper.round()
+    (mended,) = (await kept.store.queries.queue_stays(limit=100)).items
+    assert (mended.book_talk, mended.sources) == (stay.book_talk, ("book_talk:queue_log",))
+    assert [fact for fact in kept.figures if isinstance(fact, QueueStay)] == []
 
 
 async def test_a_queue_that_cel_does_not_name_stays_unknown_until_it_does(kept: Kept) -> None:
