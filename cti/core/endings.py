@@ -80,7 +80,8 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
 
     QueueCallerAbandon comes for timeouts, emptied queues and withdrawals too: those set QUEUESTATUS, which a caller
     who hung up does not. A QUEUESTATUS that an earlier queue left behind says nothing by itself, and that of a later one
-    that turned the caller away only that the word of this pass was written over. Leaving without
+    that turned the caller away only that the word of this pass was written over; it may do so with the very word that
+    was there before. These words are compared by their meaning, for that is all a restart leaves of them. Leaving without
     any of it is an exit by key, or a member who picked up in the instant in which the caller hung up: app_queue then
     leaves, connects and completes as ever, so without an abandon a hangup decides nothing before the end.
     `last_word` is true when nothing more will be heard of this pass (the channel hung up, or joined the next queue),
@@ -94,7 +95,8 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
     unsaid = last_word and (
         stay.left_at is None or not seen
     )  # an abandon may have been sent, and was not heard
-    overwritten = queue_status in TURNED_AWAY and queue_status != stay.status_before
+    refused = TURNED_AWAY.get(queue_status)
+    overwritten = refused is not None and refused is not TURNED_AWAY.get(stay.status_before)
     if stay.caller_gone and (stay.abandon_sent or (unsaid and not overwritten)):
         return StayOutcome.ABANDONED
     if by_status is not None and stay.abandon_sent:
@@ -106,7 +108,7 @@ def stay_outcome(stay: StayPart, queue_status: str, *, last_word: bool, lives_on
     if not last_word:
         return None
     if stay.abandon_sent:
-        return StayOutcome.ABANDONED
+        return StayOutcome.ABANDONED if refused is None else StayOutcome.UNKNOWN  # turned away again, perhaps
     return StayOutcome.LEFT_BY_KEY if seen and stay.left_at is not None else StayOutcome.UNKNOWN
 
 
@@ -150,6 +152,9 @@ def disposition(call: CallPart) -> Disposition:
     if call.voicemail:
         return Disposition.VOICEMAIL
     if call.stays and call.stays[-1].outcome is not StayOutcome.TRANSFERRED_OUT:
+        given_back = call.stays[-1].outcome is StayOutcome.UNKNOWN and call.stays[-1].abandon_sent
+        if given_back and call.quality is Quality.COMPLETE:
+            return Disposition.NO_ANSWER  # for whichever reason; a caller who hangs up is seen to
         return _DISPOSITION_BY_STAY.get(call.stays[-1].outcome, Disposition.UNKNOWN)
     if call.quality is Quality.GAPPED and call.hangup_cause is None:
         return Disposition.UNKNOWN  # its end was not seen

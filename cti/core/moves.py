@@ -50,7 +50,7 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     part = _begin(calls, leg, "half_finished" if waits else "attended", e)
     if not waits:
         part.result = "answered"
-    _wait_on(calls, e.second, e.whom, e.at)
+    _wait_on(calls, e)
 
 
 def _known(leg: LegPart, e: ev.BlindTransferred | ev.AttendedTransferred) -> bool:
@@ -109,13 +109,19 @@ def _begin(
     return part
 
 
-def _wait_on(calls: "Calls", second: str, whom: str, at: float) -> None:
+def _wait_on(calls: "Calls", e: ev.AttendedTransferred) -> None:
     """Who was handed on takes the place of the channel that waited in the queue (a masquerade, which tells nothing)."""
-    waiting, heir = calls.legs.get(second), calls.legs.get(whom)
-    if waiting is None or heir is None or waiting.stay is None or waiting is heir:
+    waiting, heir = calls.legs.get(e.second), calls.legs.get(e.whom)
+    if waiting is None or heir is None or waiting is heir:
+        return
+    if waiting.stay is None:
+        if (
+            e.application
+        ):  # it has been turned away, or left again, and its variables tell so of the heir from now on
+            heir.queue_status = waiting.queue_status or heir.queue_status
         return
     # What is still undecided about an earlier wait of the heir (its AgentConnect was lost) is decided now or never.
-    queueing.decide_stay(calls, heir, "", at, last_word=True, lives_on=True)
+    queueing.decide_stay(calls, heir, "", e.at, last_word=True, lives_on=True)
     stay, waiting.stay = waiting.stay, None
     stay.uniqueid = heir.uniqueid
     heir.stay = stay

@@ -81,7 +81,8 @@ def overflow(pbx: Dialogue) -> None:
     pbx.join("q2", "1.1", status="JOINEMPTY")
     pbx.wait(4)
     pbx.abandon("q2", "1.1")
-    pbx.leave_queue("q2", "1.1", status="TIMEOUT")
+    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.up("1.1", status="TIMEOUT")
     pbx.up("1.1", status="FULL")
     pbx.wait(1)
     pbx.asks_hangup("1.1", by_device=False)
@@ -102,6 +103,24 @@ def test_killed_at_any_event_nobody_is_turned_away_twice() -> None:
         _, stored = killed(whole.events, after)
         found = {(one.id, one.outcome) for one in stored.values() if isinstance(one, QueueStay)}
         assert found == wanted, after
+
+
+def test_a_word_that_is_only_known_by_its_meaning_is_the_same_word() -> None:
+    """B3: who is taken out of a queue after a restart was not turned away by another."""
+    first = Dialogue()
+    s.comes_in(first, "1")
+    first.join("q2", "1.1", status="JOINUNAVAIL")
+    first.wait(4)
+    first.abandon("q2", "1.1")
+    first.leave_queue("q2", "1.1", status="JOINUNAVAIL")
+    first.rung("1.2", PHONE)
+    first.dial("1.1", "1.2", status="JOINUNAVAIL")
+    first.hangup("1.2")
+    first.hangup("1.1", status="JOINUNAVAIL")
+    joined = next(i for i, event in enumerate(first.events, 1) if isinstance(event, ev.CallerJoined))
+    _, stored = killed(first.events, joined)
+    found = [one.outcome for one in stored.values() if isinstance(one, QueueStay)]
+    assert found == [StayOutcome.JOIN_EMPTY, StayOutcome.TRANSFERRED_OUT]
 
 
 def of(kind: type[Fact], facts: Iterable[Fact]) -> list[Fact]:

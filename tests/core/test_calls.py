@@ -200,16 +200,18 @@ def test_who_is_turned_away_and_reaches_a_phone_was_turned_away_before(pbx: Dial
 
 
 def test_being_turned_away_after_a_timeout_is_told_by_another_word(pbx: Dialogue) -> None:
-    """B1: and again after another queue's, which is news, too."""
+    """B1: and again after another queue's, which is news, too. Leaving itself still has the word from before."""
     s.comes_in(pbx, "1", "q1")
     pbx.wait(4)
     pbx.abandon("q1", "1.1")
-    pbx.leave_queue("q1", "1.1", status="TIMEOUT")
+    pbx.leave_queue("q1", "1.1")
+    pbx.up("1.1", status="TIMEOUT")
     pbx.up("1.1", status="FULL")
     pbx.join("q3", "1.1", status="FULL")
     pbx.wait(4)
     pbx.abandon("q3", "1.1")
-    pbx.leave_queue("q3", "1.1", status="TIMEOUT")
+    pbx.leave_queue("q3", "1.1", status="FULL")
+    pbx.up("1.1", status="TIMEOUT")
     pbx.hangup("1.1", status="FULL")
     full = StayOutcome.FULL
     assert stays(pbx) == [
@@ -229,6 +231,57 @@ def test_a_word_that_is_written_over_is_not_made_up(pbx: Dialogue) -> None:
     pbx.leave_queue("q1", "1.1")
     pbx.hangup("1.1", status="JOINEMPTY")
     assert stays(pbx) == [("q1", "q1", StayOutcome.UNKNOWN), ("n1", "", REFUSED)]
+
+
+def test_the_same_word_before_and_after_a_wait_says_nothing_of_it(pbx: Dialogue) -> None:
+    """B1: nobody asked for a hangup, so it was not given up; by which of the reasons it ended is for queue_log to say."""
+    s.comes_in(pbx, "1")
+    pbx.join("q2", "1.1", status="JOINEMPTY")
+    pbx.wait(20)
+    pbx.abandon("q2", "1.1")
+    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.hangup("1.1", status="JOINEMPTY")
+    assert stays(pbx) == [("n1", "", REFUSED), ("q1", "q2", StayOutcome.UNKNOWN)]
+    assert pbx.call("1.1").disposition is Disposition.NO_ANSWER
+
+
+def test_words_of_one_meaning_are_one(pbx: Dialogue) -> None:
+    """B1: who is taken out of the queue was not turned away again, whichever of the two words is remembered."""
+    s.comes_in(pbx, "1")
+    pbx.join("q2", "1.1", status="JOINUNAVAIL")
+    pbx.wait(2)
+    pbx.abandon("q2", "1.1")
+    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.rung("1.2", s.device("11"))
+    pbx.dial("1.1", "1.2", status="JOINEMPTY")
+    pbx.dial_end("1.1", "1.2", "NOANSWER")
+    pbx.hangup("1.2")
+    pbx.hangup("1.1", status="JOINEMPTY")
+    assert stays(pbx) == [("n1", "", REFUSED), ("q1", "q2", StayOutcome.TRANSFERRED_OUT)]
+
+
+def test_a_consultation_that_was_turned_away_is_not_so_again_as_somebody_takes_its_place(
+    pbx: Dialogue,
+) -> None:
+    """B1: it waits no longer; its variables are the other's all the same."""
+    s.comes_in(pbx, "1")
+    pbx.rung("1.2", s.device("11"))
+    pbx.dial("1.1", "1.2")
+    pbx.dial_end("1.1", "1.2", "ANSWER")
+    pbx.enter("b", "1.2", "1.1")
+    pbx.channel("1.3", "PJSIP/11-00000013", number="11", context="from-internal")
+    pbx.rung("1.4", s.device("12"))
+    pbx.dial("1.3", "1.4", status="JOINEMPTY")
+    pbx.say(ev.AttendedTransferred(pbx.at, "1.2", "1.3", "1.1", "", "4002", "Dial", "", done=True))
+    pbx.hangup("1.2")
+    pbx.hangup("1.3")
+    pbx.dial_end("1.1", "1.4", "ANSWER")
+    pbx.at += 0.001
+    pbx.say(ev.BridgeEntered(pbx.at, "c", "1.1", "", "basic", "simple_bridge", "JOINEMPTY"))
+    pbx.enter("c", "1.4")
+    pbx.hangup("1.4")
+    pbx.hangup("1.1", status="JOINEMPTY")
+    assert [(stay.uniqueid, stay.outcome) for stay in pbx.all(QueueStay)] == [("1.3", REFUSED)]
 
 
 def test_what_a_consultation_was_told_is_not_told_of_the_caller(pbx: Dialogue) -> None:
