@@ -46,7 +46,7 @@ from cti.core.facts import (
 from cti.core.families import families
 from cti.core.memory import Known
 from cti.core.people import device_of
-from cti.core.refusals import refusals
+from cti.core.refusals import ends_of, refusals
 from cti.core.retell import deaths, retell
 from cti.core.rules import Rules
 
@@ -75,6 +75,7 @@ class Rows:
     crowd: Sequence[QueueRow] | None = (
         None  # all of queue_log, where `queue_log` has only lines of some calls
     )
+    gone: Mapping[str, float] | None = None  # likewise: when channels of any call were over
 
 
 @dataclass(slots=True)
@@ -315,7 +316,7 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -
     last = max(heard, begin)
     crowd, exact = rows.queue_log if rows.crowd is None else rows.crowd, rows.source == "cel"
     channels = channels_of(rows.cel)
-    refused = refusals(channels, crowd, exact=exact, since=rows.since) if rows.queues else ()
+    refused = refusals(channels, crowd, exact=exact, since=rows.since, gone=rows.gone) if rows.queues else ()
     events = retell(rows.cel, lines, seats, refused)
     for found in _found_again(known.agent_states, rows.queue_log):
         place = next((n for n, event in enumerate(events) if event.at > found.since), len(events))
@@ -377,7 +378,7 @@ def of_calls(rows: Rows, known: Known, calls: Collection[str]) -> Rows:
     channels.update(*(family.channels for family in chosen))
     cel = [row for row in rows.cel if row.uniqueid in channels]
     queue_log = [row for row in rows.queue_log if row.callid in channels]
-    return replace(rows, cel=cel, queue_log=queue_log, crowd=rows.queue_log)
+    return replace(rows, cel=cel, queue_log=queue_log, crowd=rows.queue_log, gone=ends_of(rows.cel))
 
 
 def uniqueids(rows: Rows) -> set[str]:

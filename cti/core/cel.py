@@ -18,7 +18,7 @@ from cti.core.instants import made_at, moment
 _LONGEST = 8_000  # characters of a line
 _SHOWN = 500  # characters of a bad line that are kept
 _EVENT = re.compile(r"[A-Z_]{3,40}")
-_ENDS = frozenset({"HANGUP", "CHAN_END"})
+CHANNEL_ENDS = frozenset({"HANGUP", "CHAN_END"})
 _UNIQUEID = re.compile(r"[\w.@:-]{1,150}")
 
 SHIPPED_COLUMNS = (
@@ -117,7 +117,7 @@ def runs_of(rows: Sequence[CelRow], app: str) -> list[Run]:
     begin: CelRow | None = None
     for row in rows:
         starts = row.event == "APP_START" and row.app == app
-        ends = row.event in _ENDS or (row.event == "APP_END" and row.app == app)
+        ends = row.event in CHANNEL_ENDS or (row.event == "APP_END" and row.app == app)
         if begin is not None and (starts or ends):
             found.append(Run(begin, row if row.event == "APP_END" else None, row.at))
             begin = None

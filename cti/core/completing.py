@@ -7,7 +7,7 @@ somebody looked again, whose call a phone was ringing for, how a call ended whos
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -30,11 +30,11 @@ from cti.core.facts import (
 )
 from cti.core.memory import Known
 from cti.core.parts import PENDING
-from cti.core.refusals import after_leaving, paired
+from cti.core.refusals import after_leaving, let_in, paired
 
 SAME_INSTANT = 1e-5  # s; the store keeps microseconds
 TOGETHER = 0.05  # s within which the events of one occurrence come
-_SAME_JOIN = 2.5  # s by which two accounts of one joining may differ (a listed wait has whole seconds)
+SAME_JOIN = 2.5  # s by which two accounts of one joining may differ (a listed wait has whole seconds)
 _CLEARLY = 0.5  # s
 
 Part = Leg | QueueStay | Attempt | Talk | Transfer | Recording
@@ -44,6 +44,11 @@ _NOTHING: tuple[Any, ...] = (None, "", "unknown")  # enumerations equal their wo
 _HOW_LEFT = ("outcome", "left_at", "wait", "answered_at", "agent", "book_wait", "book_talk")
 _SIDES = frozenset({EndedBy.CALLER, EndedBy.AGENT})
 _LED_ON = frozenset({"answered", "recalled"})
+_LASTING = frozenset({Disposition.ANSWERED, Disposition.VOICEMAIL})
+_BY_STATUS = frozenset({StayOutcome.TIMEOUT, StayOutcome.EMPTY, StayOutcome.WITHDRAWN})
+_UNSAID = frozenset(
+    {StayOutcome.ABANDONED, StayOutcome.TRANSFERRED_OUT}
+)  # what these seem to be without QUEUESTATUS
 _CALL = (
     "answered_at",
     "ended_at",
@@ -94,6 +99,9 @@ class Completion:
         # Of the call in hand:
         self._joined: tuple[str, ...] = ()  # calls that it turned out to be made of
         self._met: dict[str, QueueStay] = {}  # stays on record by the ids that the books give them
+        self._overwritten: set[str] = (
+            set()
+        )  # of these, by the same ids, those whose QUEUESTATUS another queue wrote over
         self._ended: set[str] = set()  # recordings whose end the books have
         self._told_talks: list[Talk] = []
         self._taken_back: set[str | None] = set()  # queues that somebody else answered than was concluded
@@ -103,7 +111,8 @@ class Completion:
         self._joined = tuple(call.id for call in joined)
         self._taken_back = set()
         self._told_talks = [part for part in parts if isinstance(part, Talk)]
-        self._met = self._meet(stored.id, [part for part in parts if isinstance(part, QueueStay)])
+        stays = [part for part in parts if isinstance(part, QueueStay)]
+        self._met, self._overwritten = self._meet(stored.id, stays), _written_over(stays)
         changes = self._call_changes(stored, told)
         sides = stored.ended_by is not told.ended_by and {stored.ended_by, told.ended_by} <= _SIDES
         if sides and any(isinstance(part, Talk) and self._unheard(part) for part in parts):
@@ -123,31 +132,44 @@ class Completion:
                     self._transfer(stored.id, part)
                 case Recording():
                     self._recording(stored.id, part)
-        self._refusals(stored.id, parts)
+        self._refusals(stored.id, parts, self._met)
         self._recordings(stored.id)
 
     def place(self, stored: Call, told: Call, parts: Sequence[Part]) -> None:
         """Complete a call that was wholly seen by what AMI does not tell of queues that turned its caller away.
 
-        A pass after which that happened may have lost its QUEUESTATUS to it, and a caller of whom not even that was
-        left seems never to have come to a queue.
+        A pass after which that happened may have lost its QUEUESTATUS to it, so that it seems to have been given up, or
+        taken out of the queue; and a caller of whom not even that was left seems never to have come to a queue.
         """
         self._joined = ()
-        added = self._refusals(stored.id, parts)
         stays = [part for part in parts if isinstance(part, QueueStay)]
         met = self._meet(stored.id, stays)
+        added = self._refusals(stored.id, parts, met)
+        unsaid, mended = _written_over(stays), False
         for one in stays:
             stay = met.get(one.id)
-            if stay is not None and stay.outcome is StayOutcome.UNKNOWN:
-                self._update(stay, self._unknown(stay, one, ("outcome",)))
-        if added and stored.disposition is Disposition.LEFT_MENU is not told.disposition:
+            if stay is None:
+                continue
+            if stay.outcome is StayOutcome.UNKNOWN or (stay.outcome in _UNSAID and one.id in unsaid):
+                changes = self._unknown(replace(stay, outcome=None), one, ("outcome",))
+                self._update(stay, changes)
+                mended = mended or bool(changes)
+        left = added and stored.disposition is Disposition.LEFT_MENU
+        wrong = mended and not {stored.disposition, told.disposition} & _LASTING
+        if (left or wrong) and told.disposition not in {None, Disposition.UNKNOWN, stored.disposition}:
             self._update(stored, {"disposition": told.disposition})
 
-    def _refusals(self, call_id: str, parts: Iterable[Part]) -> bool:
-        """Those that are on record get their queue and instant, others are added; returns whether any was."""
+    def _refusals(self, call_id: str, parts: Iterable[Part], met_passes: Mapping[str, QueueStay]) -> bool:
+        """Those that are on record get their queue and instant, others are added; returns whether any was.
+
+        Where queue_log lacks a pass that is on record, CEL's run of it looks like one more.
+        """
         told = [part for part in parts if isinstance(part, QueueStay) and part.outcome in NOT_LET_IN]
         on_record = [one for one in self._on_record(call_id) if isinstance(one, QueueStay)]
         met = paired([one for one in on_record if one.outcome in NOT_LET_IN], told)
+        read = {stay.id for stay in met_passes.values()}
+        unread = [one for one in on_record if one.outcome not in NOT_LET_IN and one.id not in read]
+        told = [one for one in told if one.id in met or not let_in(one, unread)]
         for one in told:
             stored = met.get(one.id)
             seen = math.inf if stored is None else stored.joined_at
@@ -190,7 +212,7 @@ class Completion:
             changes["caller_name"] = told.caller_name  # perhaps looked up meanwhile
         if changes.get("caller_name") == stored.caller_name:
             del changes["caller_name"]
-        lasting = stored.disposition in {Disposition.ANSWERED, Disposition.VOICEMAIL}
+        lasting = stored.disposition in _LASTING
         seen = self._seen_whole(stored) or (lasting and "answered_at" not in changes)
         decided = seen and stored.disposition is not Disposition.UNKNOWN
         if not decided and told.disposition not in {None, stored.disposition, Disposition.UNKNOWN}:
@@ -234,7 +256,7 @@ class Completion:
         met: dict[str, QueueStay] = {}
         taken: set[str] = set()
         for apart, stay_id, told_id, stay in sorted(pairs, key=lambda pair: pair[:3]):
-            if apart < _SAME_JOIN and stay_id not in taken and told_id not in met:
+            if apart < SAME_JOIN and stay_id not in taken and told_id not in met:
                 met[told_id] = stay
                 taken.add(stay_id)
         return met
@@ -245,6 +267,8 @@ class Completion:
             self._add(call_id, self._freed(told, f"{self._pbx}-{told.uniqueid}/q", told.ordinal))
             return
         changes = self._unknown(stored, told, _STAY)
+        if told.id in self._overwritten and stored.outcome in _UNSAID:
+            changes["outcome"] = told.outcome
         left = told.left_at is not None and self._missed(told.left_at)
         if left or self._missed(told.joined_at):  # how they left was concluded, not seen
             moved = stored.outcome is StayOutcome.TRANSFERRED_OUT
@@ -457,6 +481,18 @@ def same_ringing(stored: Attempt, told: Attempt) -> bool:
     over = stored.ended_at if stored.ended_at is not None else float("inf")
     ends = told.ended_at if told.ended_at is not None else float("inf")
     return stored.started_at <= ends and told.started_at <= over
+
+
+def _written_over(told: Iterable[QueueStay]) -> set[str]:
+    """Ids of the passes that ended by a QUEUESTATUS which the next queue, that turned the caller away, wrote over."""
+    after: dict[str, QueueStay] = {}  # by channel
+    found = set()
+    for one in sorted(told, key=lambda stay: stay.joined_at, reverse=True):
+        later = after.get(one.uniqueid)
+        if later is not None and later.outcome in NOT_LET_IN and one.outcome in _BY_STATUS:
+            found.add(one.id)
+        after[one.uniqueid] = one
+    return found
 
 
 def _by_call(known: Known) -> dict[str, list[Part]]:

@@ -13,13 +13,14 @@ Whether the queue was full or empty no book says. Nobody waited in it: it was em
 than that waited there at another time.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from cti.core.books import QueueRow
-from cti.core.cel import CelRow, Run, queue_of, runs_of
+from cti.core.cel import CHANNEL_ENDS, CelRow, Run, queue_of, runs_of
 from cti.core.facts import NOT_LET_IN, QueueStay, StayOutcome
 from cti.core.passes import QueuePass, passes
 
@@ -31,6 +32,8 @@ _FIRST_LINES = 2.0  # s after the begin of what was read in which lines of queue
 _SAME = 2.5  # s by which two accounts of one such moment may differ
 _SEEN = 0.5  # s by which AMI may be before CEL
 _INSTANT = 1e-6  # s
+_LONGEST = 4 * 3600.0  # s; who is said to wait longer does not: the book lacks the end of it
+_START = "QUEUESTART"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def refusals(
     *,
     exact: bool = True,
     since: float = 0.0,
+    gone: Mapping[str, float] | None = None,
 ) -> list[Refusal]:
     """Everybody on these channels who was turned away.
 
@@ -58,42 +62,47 @@ def refusals(
         queue_log: all of it, also of others: they are who fills a queue.
         exact: False when the rows were made of the CDR.
         since: from when on the books were read; of what was first in it they may lack the other half.
+        gone: when channels were over, also those of others; None: of these alone it is known.
     """
-    waits = passes(queue_log)
-    reader = _Reader(waits, queue_log, channels)
+    tried = {own for own, rows in channels.items() if any(row.app == "Queue" for row in rows)}
+    if not tried:
+        return []
+    reader = _Reader([row for row in queue_log if row.callid in tried or row.verb == _START], channels)
     found = (
         one
-        for uniqueid, rows in channels.items()
-        for one in (reader.of_cel(uniqueid, rows) if exact else reader.of_cdr(uniqueid, rows))
+        for uniqueid in channels
+        if uniqueid in tried
+        for one in (reader.of_cel if exact else reader.of_cdr)(uniqueid, channels[uniqueid])
     )
     settled = since + _FIRST_LINES if since else 0.0
-    crowd = _Crowd(waits)
-    return [
-        Refusal(row.at, row.uniqueid, queue, crowd.outcome(queue, row.at), row)
-        for row in found
-        if row.at >= settled and (queue := queue_of(row))
-    ]
+    told = [(queue, row) for row in found if row.at >= settled and (queue := queue_of(row))]
+    queues = {queue for queue, _ in told}
+    if not queues:
+        return []
+    ends = ends_of(chain.from_iterable(channels.values())) if gone is None else gone
+    crowd = _Crowd([row for row in queue_log if row.queue in queues or row.verb == _START], ends)
+    return [Refusal(row.at, row.uniqueid, queue, crowd.outcome(queue, row.at), row) for queue, row in told]
+
+
+def ends_of(rows: Iterable[CelRow]) -> dict[str, float]:
+    """When the channel of each uniqueid was over; those that go on are left out."""
+    return {row.uniqueid: row.at for row in rows if row.event in CHANNEL_ENDS}
 
 
 class _Reader:
     """Finds the rows that tell of a refusal; the queue is the one that the row names."""
 
-    def __init__(
-        self,
-        waits: Iterable[QueuePass],
-        queue_log: Iterable[QueueRow],
-        channels: Mapping[str, Sequence[CelRow]],
-    ) -> None:
+    def __init__(self, queue_log: Sequence[QueueRow], channels: Mapping[str, Sequence[CelRow]]) -> None:
         self._waits: dict[str, list[QueuePass]] = {}
         whole: set[str] = set()
-        for one in waits:
+        for one in passes(queue_log):
             self._waits.setdefault(one.uniqueid, []).append(one)
             whole.update(one.lines)
-        # By channel: queue and second of lines that belong to no pass, or to one that no run is known of.
-        self._strays: dict[str, list[tuple[str, float]]] = {}
+        # By channel and queue: seconds of lines that belong to no pass.
+        self._strays: dict[str, dict[str, list[float]]] = {}
         for line in queue_log:
             if line.raw not in whole:
-                self._strays.setdefault(line.callid, []).append((line.queue, line.at))
+                self._strays.setdefault(line.callid, {}).setdefault(line.queue, []).append(line.at)
         self._moves: dict[str, list[CelRow]] = {}  # by channel: transfers that name it
         for rows in channels.values():
             for row in rows:
@@ -103,41 +112,23 @@ class _Reader:
 
     def of_cel(self, uniqueid: str, rows: Sequence[CelRow]) -> Iterator[CelRow]:
         runs = runs_of(rows, "Queue")
+        if not runs:
+            return
+        places = _Places(runs)
         waits: list[list[QueuePass]] = [[] for _ in runs]
-        for one in self._waits.get(uniqueid, ()) if runs else ():
-            place = _run_of(one, runs)
+        strays = {queue: list(seconds) for queue, seconds in self._strays.get(uniqueid, {}).items()}
+        for one in self._waits.get(uniqueid, ()):
+            place = places.of(one)
             if place is not None:
                 waits[place].append(one)
-            else:
-                self._strays.setdefault(uniqueid, []).append((one.queue, one.entered_at))
+            else:  # of a run that is not known
+                strays.setdefault(one.queue, []).append(one.entered_at)
+        for seconds in strays.values():
+            seconds.sort()
+        swaps = _Swaps(uniqueid, self._moves.get(uniqueid, ()))
         for run, waited in zip(runs, waits, strict=True):
-            if not self._was_moved(uniqueid, run):
-                yield from self._of_run(uniqueid, run, waited)
-
-    def _of_run(self, uniqueid: str, run: Run, waited: Sequence[QueuePass]) -> Iterator[CelRow]:
-        first, last = queue_of(run.begin), queue_of(run.end) if run.end is not None else ""
-        if waited:
-            if waited[0].queue != first and waited[0].entered_at - run.begin.at < _QUICK:
-                yield from self._unheard(uniqueid, run.begin, run)
-            over = waited[-1].ended_at
-            at_once = over is not None and run.over - over < _SECOND + _QUICK
-            if run.end is not None and at_once and last not in {"", waited[-1].queue}:
-                yield from self._unheard(uniqueid, run.end, run)
-        elif run.over - run.begin.at < _QUICK:
-            yield from self._unheard(uniqueid, run.begin, run)
-            if run.end is not None and last not in {"", first}:
-                yield from self._unheard(uniqueid, run.end, run)
-
-    def _unheard(self, uniqueid: str, row: CelRow, run: Run) -> Iterator[CelRow]:
-        """The row, unless queue_log has something of this caller in that queue after all."""
-        begin, end = run.begin.at - _QUICK, run.over + _QUICK
-        of_queue = (at for queue, at in self._strays.get(uniqueid, ()) if queue == queue_of(row))
-        if not any(begin <= at <= end for at in of_queue):
-            yield row
-
-    def _was_moved(self, uniqueid: str, run: Run) -> bool:
-        """Whether the run went over to, or came from, another channel: CEL then notes what each runs from now on."""
-        return any(_swaps(move, uniqueid, run) for move in self._moves.get(uniqueid, ()))
+            if not swaps.touch(run):
+                yield from (row for row in _untold(run, waited) if not _heard_of(row, run, strays))
 
     def of_cdr(self, uniqueid: str, rows: Sequence[CelRow]) -> Iterator[CelRow]:
         """Its instants are those of the call: whoever never waited was turned away at the end of it."""
@@ -147,26 +138,84 @@ class _Reader:
             yield runs[-1].end
 
 
-def _swaps(move: CelRow, uniqueid: str, run: Run) -> bool:
-    """Whether a transfer made this run another channel's, or one that goes on after it."""
-    if run.begin.at <= move.at <= run.over:
-        return True
-    later = run.begin.at - move.at
-    if uniqueid != move.extra.get("transferee_channel_uniqueid"):
-        return later > -_EARLY  # of whoever handed on nothing of their own follows
-    return move.extra.get("app") == "Queue" and -_EARLY < later < _QUICK
+def _untold(run: Run, waited: Sequence[QueuePass]) -> Iterator[CelRow]:
+    """The rows of a run that name a queue in which nobody waited then."""
+    first, last = queue_of(run.begin), queue_of(run.end) if run.end is not None else ""
+    if waited:
+        if waited[0].queue != first and waited[0].entered_at - run.begin.at < _QUICK:
+            yield run.begin
+        over = waited[-1].ended_at
+        at_once = over is not None and run.over - over < _SECOND + _QUICK
+        if run.end is not None and at_once and last not in {"", waited[-1].queue}:
+            yield run.end
+    elif run.over - run.begin.at < _QUICK:
+        yield run.begin
+        if run.end is not None and last not in {"", first}:
+            yield run.end
 
 
-def _run_of(one: QueuePass, runs: Sequence[Run]) -> int | None:
-    """The run in which somebody waited: it began before, was not over before, and names the queue if one does."""
-    left = one.connected_at if one.outcome is StayOutcome.ANSWERED else one.ended_at
-    left = one.entered_at if left is None else left
-    fitting = [
-        ((queue_of(run.begin) == one.queue, run.end is not None and queue_of(run.end) == one.queue), place)
-        for place, run in enumerate(runs)
-        if run.begin.at < one.entered_at + _SECOND + _BEHIND and run.over >= left - _EARLY
-    ]
-    return max(fitting)[-1] if fitting else None
+def _heard_of(row: CelRow, run: Run, strays: Mapping[str, Sequence[float]]) -> bool:
+    """Whether queue_log has something of this caller in that queue after all."""
+    seconds = strays.get(queue_of(row), ())
+    place = bisect_left(seconds, run.begin.at - _QUICK)
+    return place < len(seconds) and seconds[place] <= run.over + _QUICK
+
+
+class _Swaps:
+    """The transfers that name a channel: a run may go over to, or come from, another, and CEL notes on each what it runs."""
+
+    def __init__(self, uniqueid: str, moves: Iterable[CelRow]) -> None:
+        self._all: list[float] = []
+        self._into_queue: list[float] = []  # it was handed on and runs what another channel ran
+        self._first = math.inf  # of whoever handed on nothing of their own follows
+        for move in moves:
+            self._all.append(move.at)
+            if uniqueid != move.extra.get("transferee_channel_uniqueid"):
+                self._first = min(self._first, move.at)
+            elif move.extra.get("app") == "Queue":
+                self._into_queue.append(move.at)
+        self._all.sort()
+        self._into_queue.sort()
+
+    def touch(self, run: Run) -> bool:
+        begin = run.begin.at
+        if self._first < begin + _EARLY:
+            return True
+        lasting, after = bisect_left(self._all, begin), bisect_right(self._into_queue, begin - _QUICK)
+        return (lasting < len(self._all) and self._all[lasting] <= run.over) or (
+            after < len(self._into_queue) and self._into_queue[after] < begin + _EARLY
+        )
+
+
+class _Places:
+    """Finds the run in which somebody waited: it began before, was not over before, and names the queue if one does."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._begins = list(accumulate((run.begin.at for run in runs), max))
+        self._overs = list(accumulate((run.over for run in runs), max))
+        self._both: dict[str, list[int]] = {}  # by queue: runs whose begin and end name it
+        self._first: dict[str, list[int]] = {}
+        self._last: dict[str, list[int]] = {}
+        for place, run in enumerate(runs):
+            first, last = queue_of(run.begin), queue_of(run.end) if run.end is not None else None
+            if first == last:
+                self._both.setdefault(first, []).append(place)
+                continue
+            self._first.setdefault(first, []).append(place)
+            if last is not None:
+                self._last.setdefault(last, []).append(place)
+
+    def of(self, one: QueuePass) -> int | None:
+        left = one.connected_at if one.outcome is StayOutcome.ANSWERED else one.ended_at
+        left = one.entered_at if left is None else left
+        least = bisect_left(self._overs, left - _EARLY)
+        most = bisect_left(self._begins, one.entered_at + _SECOND + _BEHIND)
+        for naming in (self._both, self._first, self._last):
+            places = naming.get(one.queue, ())
+            nearest = bisect_left(places, most) - 1
+            if nearest >= 0 and places[nearest] >= least:
+                return places[nearest]
+        return most - 1 if most > least else None
 
 
 @dataclass(slots=True)
@@ -177,21 +226,24 @@ class _Waiting:
     left: list[float] = field(default_factory=list)
     sure: list[tuple[float, int]] = field(default_factory=list)
 
-    def add(self, one: QueuePass) -> None:
+    def add(self, one: QueuePass, over: float) -> None:
+        """Count a pass; `over` is when it was at the latest if queue_log does not end it."""
         left = one.connected_at if one.outcome is StayOutcome.ANSWERED else one.ended_at
         self.joined.append(one.entered_at - _BEHIND)
-        if left is None:
-            return
-        self.left.append(left + _SECOND + _BEHIND)
-        if left - _EARLY > one.entered_at + _SECOND:
+        self.left.append((max(over, one.entered_at) if left is None else left + _SECOND) + _BEHIND)
+        if left is not None and left - _EARLY > one.entered_at + _SECOND:
             self.sure += [(one.entered_at + _SECOND, 1), (left - _EARLY, -1)]
 
 
 class _Crowd:
-    def __init__(self, waits: Iterable[QueuePass]) -> None:
+    def __init__(self, queue_log: Sequence[QueueRow], gone: Mapping[str, float]) -> None:
+        starts = sorted(row.at for row in queue_log if row.verb == _START)
         self._queues: dict[str, _Waiting] = {}
-        for one in waits:
-            self._queues.setdefault(one.queue, _Waiting()).add(one)
+        for one in passes(queue_log):
+            ends = [gone.get(one.uniqueid, math.inf), one.entered_at + _LONGEST]
+            if one.cut and (later := bisect_left(starts, one.entered_at)) < len(starts):
+                ends.append(starts[later])
+            self._queues.setdefault(one.queue, _Waiting()).add(one, min(ends))
         self._most: dict[str, int] = {}
         for queue, waiting in self._queues.items():
             waiting.joined.sort()
@@ -226,6 +278,15 @@ def paired(on_record: Sequence[QueueStay], told: Sequence[QueueStay]) -> dict[st
             met[same[-1].id] = stay
             left.remove(same[-1])
     return met
+
+
+def let_in(told: QueueStay, unread: Iterable[QueueStay]) -> bool:
+    """Whether the caller waited in that queue then after all; `unread` are passes on record that queue_log lacks."""
+    return any(
+        (one.uniqueid, one.queue) == (told.uniqueid, told.queue)
+        and one.joined_at - _SAME < told.joined_at < max(one.joined_at, one.left_at or math.inf) + _SAME
+        for one in unread
+    )
 
 
 def after_leaving(at: float, seen: float, uniqueid: str, on_record: Iterable[QueueStay]) -> float:

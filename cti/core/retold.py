@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cti.core.cel import CelRow
-from cti.core.completing import same_ringing
+from cti.core.completing import SAME_JOIN, same_ringing
 from cti.core.facts import (
     NOT_LET_IN,
     Attempt,
@@ -32,12 +32,11 @@ from cti.core.facts import (
     EndedBy,
     Leg,
     QueueStay,
-    StayOutcome,
     Talk,
     Transfer,
 )
 from cti.core.mismatch import MismatchReason as Reason
-from cti.core.refusals import paired
+from cti.core.refusals import let_in, paired
 from cti.core.wholes import Whole
 
 INSTANT = 0.5  # s by which AMI and CEL may differ about an instant
@@ -192,6 +191,7 @@ class _Pair:
         yield from self._refusals(
             [one for one in ours if one.outcome in NOT_LET_IN],
             [two for two in book if two.outcome in NOT_LET_IN],
+            self._unread(ours, book),
         )
         left = sorted((two for two in book if two.outcome not in NOT_LET_IN), key=_joined)
         for one in sorted((one for one in ours if one.outcome not in NOT_LET_IN), key=_joined):
@@ -205,7 +205,23 @@ class _Pair:
                 if self._stay_apart(one, two, name):
                     yield Odd(Reason.WAIT, one.uniqueid, f"queue_stay.{name}", said(ours), said(book))
 
-    def _refusals(self, ours: Sequence[QueueStay], book: Sequence[QueueStay]) -> Iterator[Odd]:
+    @staticmethod
+    def _unread(ours: Iterable[QueueStay], book: Iterable[QueueStay]) -> list[QueueStay]:
+        """Our passes that queue_log lacks: CEL's run of such a one looks like being turned away."""
+        read: dict[tuple[str, str], list[float]] = {}
+        for two in book:
+            if two.outcome not in NOT_LET_IN:
+                read.setdefault((two.uniqueid, two.queue), []).append(two.joined_at)
+        return [
+            one
+            for one in ours
+            if one.outcome not in NOT_LET_IN
+            and not any(abs(at - one.joined_at) < SAME_JOIN for at in read.get((one.uniqueid, one.queue), ()))
+        ]
+
+    def _refusals(
+        self, ours: Sequence[QueueStay], book: Sequence[QueueStay], unread: Sequence[QueueStay]
+    ) -> Iterator[Odd]:
         """Which callers were turned away only CEL tells, so these are compared here; that it was full is a conclusion."""
         met = paired(ours, book)
         of_book = {one.id for one in met.values()}
@@ -215,14 +231,13 @@ class _Pair:
         for two in book:
             same = met.get(two.id)
             if same is None:
-                yield Odd(Reason.NOT_IN_RECORDS, two.uniqueid, "queue_stay", "no record", _refusal(two))
+                if not let_in(two, unread):
+                    yield Odd(Reason.NOT_IN_RECORDS, two.uniqueid, "queue_stay", "no record", _refusal(two))
             elif not same.queue:
                 yield Odd(Reason.WAIT, two.uniqueid, "queue_stay.queue", "unknown", two.queue)
             elif self._apart(same.joined_at, two.joined_at):
                 ours_, book_ = said(same.joined_at), said(two.joined_at)
                 yield Odd(Reason.WAIT, two.uniqueid, "queue_stay.joined_at", ours_, book_)
-            elif (same.outcome, two.outcome) == (StayOutcome.FULL, StayOutcome.JOIN_EMPTY):
-                yield Odd(Reason.OUTCOME, two.uniqueid, "outcome", said(same.outcome), said(two.outcome))
 
     def _stay_apart(self, one: QueueStay, two: QueueStay, name: str) -> bool:
         ours, book = getattr(one, name), getattr(two, name)

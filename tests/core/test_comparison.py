@@ -275,9 +275,6 @@ WRONG: dict[str, tuple[str, Change, set[str]]] = {
         OVERFLOW, on(QueueStay, only=refused, queue="other"), {"not_in_records", "not_in_book"}
     ),
     "turned_away_late": (OVERFLOW, on(QueueStay, only=refused, joined_at=later(1.0)), {"wait"}),
-    "turned_away_by_a_full_queue": (
-        OVERFLOW, on(QueueStay, only=refused, outcome=StayOutcome.FULL), {"outcome"}
-    ),
 }  # fmt: skip
 
 
@@ -308,6 +305,21 @@ def test_a_queue_that_no_book_names_is_no_mismatch(without_book: dict[str, Any],
     nameless = on(QueueStay, queue="")(list(run.facts))
     report = compared(run, nameless, **without_book)
     assert [one.reason.value for one in report.mismatches if "queue_stay" in str(one.field)] == found
+
+
+def test_whether_a_queue_was_full_is_not_compared() -> None:
+    """B4: of the books it is a guess."""
+    run = told(OVERFLOW)
+    full = on(QueueStay, only=refused, outcome=StayOutcome.FULL)(list(run.facts))
+    assert not compared(run, full).mismatches
+
+
+def test_a_pass_that_queue_log_lacks_is_not_taken_for_being_turned_away() -> None:
+    """B4: it is missed in queue_log, and that is all."""
+    run = told("queue_abandoned")
+    log = [row for row in run.queue_log if row.verb not in {"ENTERQUEUE", "ABANDON"}]
+    found = [one.reason.value for one in compared(run, run.facts, queue_log=log).mismatches]
+    assert "not_in_records" not in found
 
 
 @pytest.mark.parametrize("lost", [on(QueueStay, only=refused, queue=""), without(QueueStay, only=refused)])

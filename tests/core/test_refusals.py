@@ -1,5 +1,6 @@
 """Callers whom queues did not let in, as CEL and queue_log tell of them (B1, B3, B4)."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +14,7 @@ from cti.core.facts import (
     NOT_LET_IN,
     AgentState,
     Call,
+    Direction,
     Disposition,
     Gap,
     Leg,
@@ -179,15 +181,53 @@ def test_what_a_transfer_swaps_is_nobodys_being_turned_away(
             ("81 1.2 a ENTERQUEUE", "82 1.2 a ABANDON 1 1 1", "82 1.3 a ENTERQUEUE", "120 1.3 a ABANDON 1 1 38"),
             FULL,
         ),
+        (("90 1.2 a ENTERQUEUE", "95 NONE NONE QUEUESTART"), JOIN_EMPTY),
+        (("90 1.2 a ENTERQUEUE", "110 NONE NONE QUEUESTART"), FULL),
     ],
     ids=[
         "nobody", "nobody any more", "elsewhere", "one", "one, until then", "one who talks", "one, where two had been",
-        "one after another",
+        "one after another", "one whom a restart took", "one, until a restart",
     ],
 )  # fmt: skip
 def test_full_is_a_queue_in_which_as_many_wait_as_ever(log: tuple[str, ...], outcome: StayOutcome) -> None:
     """Nobody can be too many; nor can fewer than waited there at another time."""
     assert told(channel((100.2, "a", 100.3, "a")), lines(*log)) == [(100.2, "a", outcome)]
+
+
+@pytest.mark.parametrize(
+    ("entered", "over", "outcome"), [(95, 98.0, JOIN_EMPTY), (95, 110.0, FULL), (95, None, FULL)]
+)
+def test_nobody_waits_longer_than_their_channel_lasts(
+    entered: int, over: float | None, outcome: StayOutcome
+) -> None:
+    """A pass may have no end in queue_log, as that of a consultation whose place somebody took."""
+    other = [row("CHAN_START", 90.0, own="1.2"), *([row("HANGUP", over, own="1.2")] if over else [])]
+    log = lines(f"{entered} 1.2 a ENTERQUEUE")
+    rows = [*channel((100.2, "a", 100.3, "a")), *other]
+    assert told(rows, log) == [(100.2, "a", outcome)]
+    known_end = {} if over is None else {"1.2": over}
+    [found] = refusals(channels_of(channel((100.2, "a", 100.3, "a"))), log, gone=known_end)
+    assert found.outcome is outcome
+
+
+def test_nobody_waits_for_days() -> None:
+    """Where no book has the end of a pass."""
+    rows = channel((200_000.2, "a", 200_000.3, "a"))
+    assert told(rows, lines("100 1.2 a ENTERQUEUE")) == [(200_000.2, "a", JOIN_EMPTY)]
+
+
+def test_many_runs_of_one_channel_take_no_time() -> None:
+    """A dialplan that tries again and again, with a transfer each time: what it costs grows with them, not faster."""
+    runs = [(100.0 + n / 100, "a", 100.005 + n / 100, "b" if n % 3 else "a") for n in range(4_000)]
+    rows = channel(*runs)
+    rows[1:1] = [row("ATTENDEDTRANSFER", 400.0 + n, transferee_channel_uniqueid="1.1") for n in range(4_000)]
+    log = lines(
+        *(f"{100 + n // 100} 1.1 c {verb}" for n in range(4_000) for verb in ("ENTERQUEUE", "RINGNOANSWER"))
+    )
+    begun = time.process_time()
+    found = refusals(channels_of(rows), log)
+    assert time.process_time() - begun < 2.0
+    assert len(found) > 1_000
 
 
 def test_the_cdr_tells_of_a_call_that_ended_in_a_queue() -> None:
@@ -311,6 +351,58 @@ def test_a_caller_of_a_queue_that_does_not_exist_seems_to_have_left_the_menu() -
     [changed] = found.completed
     assert isinstance(changed, Call)
     assert (changed.disposition, changed.sources) == (Disposition.NO_ANSWER, ("disposition:cel",))
+
+
+@pytest.mark.parametrize("wrong", [StayOutcome.ABANDONED, StayOutcome.TRANSFERRED_OUT])
+def test_what_a_pass_seems_to_be_is_mended_when_a_queue_turned_away_its_caller_after_it(
+    wrong: StayOutcome,
+) -> None:
+    """B3: QUEUESTATUS was the same before and after; queue_log has the outcome, and the call its own by that."""
+    name = "queue_turned_away_before_and_after"
+    rows, heard = books_of(loaded()[name]).rows(), hear(FIXTURES / f"{name}.ami.gz")
+    [call] = heard.all(Call)
+    stays = [one if one.ordinal == 0 else replace(one, outcome=wrong) for one in heard.all(QueueStay)]
+    found = place(
+        PBX, RULES, rows, Known([replace(call, disposition=Disposition.ABANDONED)], heard.all(Leg), stays)
+    )
+    changed = {type(fact): fact for fact in found.completed}
+    told_call = changed[Call]
+    assert isinstance(told_call, Call)
+    assert told_call.disposition is Disposition.NO_ANSWER
+    outcomes = {one.outcome for one in found.completed if isinstance(one, QueueStay) and one.ordinal}
+    assert outcomes == {StayOutcome.TIMEOUT}
+
+
+def test_a_pass_that_queue_log_lacks_is_not_taken_for_being_turned_away() -> None:
+    """B3: whoever was seen to wait in that queue then was let in."""
+    seen = QueueStay(
+        "p-1.1/q1", "p-1.1", "p", 1, "b", "1.1", 100.2, left_at=101.2, outcome=StayOutcome.ABANDONED, wait=1.0
+    )
+    nameless = replace(stay(1, "", 102.0), wait=0.0)
+    call = Call(
+        "p-1.1", "p", Direction.INBOUND, "1", "", "2", 99.0, ended_at=300.0, disposition=Disposition.ABANDONED
+    )
+    rows = channel((100.1, "b", 101.3, "b"), (101.9, "a", 101.95, "a"))
+    leg = Leg(
+        "p-1.1",
+        "p-1.1",
+        "p",
+        "1.1",
+        "1.1",
+        "PJSIP/1.1",
+        "PJSIP/1.1",
+        "1",
+        None,
+        dialed=False,
+        started_at=99.0,
+    )
+    found = place(PBX, RULES, Rows((), rows), Known([call], [leg], [seen, nameless]))
+    assert found.new == []
+    assert [one.queue for one in found.completed if isinstance(one, QueueStay)] == ["a"]
+    read = lines("100 1.1 b ENTERQUEUE  1", "101 1.1 b ABANDON 1 1 1")
+    both = channel((100.0, "b", 100.01, "b"), (100.1, "b", 101.3, "b"))
+    found = place(PBX, RULES, Rows(read, both), Known([call], [leg], [seen]))
+    assert [one.queue for one in found.new if isinstance(one, QueueStay)] == ["b"]
 
 
 def test_whole_seconds_do_not_replace_an_instant_that_is_more_exact() -> None:

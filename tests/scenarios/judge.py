@@ -194,16 +194,19 @@ def differences(session: Session, run: Run, spare: float = 0.0) -> list[str]:
 def as_heard(record: Record) -> Record:
     """What AMI alone tells of a record: of those who turned a caller away one after the other the last, without its name.
 
-    How a pass ended right before that is not told either: its QUEUESTATUS was written over.
+    How a pass ended right before that is not told either: its QUEUESTATUS was written over. Who is turned away by the word
+    that was there before the pass is not told at all.
     """
     heard: list[Stay] = []
+    word: StayOutcome | None = None
     for stay, after in zip(record.stays, [*record.stays[1:], None], strict=True):
         overwritten = after is not None and after.outcome in NOT_LET_IN
-        if stay.outcome in NOT_LET_IN:
-            heard += [] if overwritten else [replace(stay, queue="")]
-        else:
+        if stay.outcome not in NOT_LET_IN:
             unsaid = overwritten and stay.outcome in _BY_STATUS
             heard.append(replace(stay, outcome=StayOutcome.UNKNOWN) if unsaid else stay)
+        elif not overwritten:
+            heard += [] if stay.outcome is word else [replace(stay, queue="")]
+            word = stay.outcome
     return replace(record, stays=heard)
 
 

@@ -458,6 +458,36 @@ async def queue_timeout_then_turned_away(s: Stage) -> None:
     "queue",
     Record(
         IN,
+        Disposition.NO_ANSWER,
+        SYSTEM,
+        [
+            Stay("sales", StayOutcome.JOIN_EMPTY),
+            Stay("support", StayOutcome.TIMEOUT),
+            Stay("sales", StayOutcome.JOIN_EMPTY),
+        ],
+        [Rung("ben", NO_ANSWER, "support")],
+    ),
+    queues={"sales": CLOSED, "support": {}},
+    numbers={
+        "line": [
+            "Answer()",
+            "Queue({sales},,,,20)",
+            "Queue({support},,,,2)",
+            "Queue({sales},,,,20)",
+            "Hangup()",
+        ]
+    },
+)
+async def queue_turned_away_before_and_after(s: Stage) -> None:
+    """Both times by the same word: what QUEUESTATUS was before the wait it is after it, and nobody saw it change."""
+    await s.agent("ben", "support")
+    await (await s.customer("line")).ended()
+
+
+@scenario(
+    "queue",
+    Record(
+        IN,
         Disposition.ANSWERED,
         CALLER,
         [Stay("sales", StayOutcome.JOIN_EMPTY)],

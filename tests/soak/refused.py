@@ -65,12 +65,10 @@ def _of_run(begin: Row, end: Row, let_in: Iterable[tuple[str, float]]) -> Iterat
     inside = {queue for queue, at in let_in if began - _SECOND <= at <= ended + _LATE}
     if not inside and ended - began > _AT_ONCE:
         return
-    named = {_queue(begin): began}
-    if end["event"] == "APP_END":
-        named.setdefault(_queue(end), ended)
-    yield from (
-        Refused(begin["uniqueid"], queue, at) for queue, at in named.items() if queue and queue not in inside
-    )
+    named = [(_queue(begin), began)]
+    if end["event"] == "APP_END" and (inside or _queue(end) != _queue(begin)):  # else it is one try
+        named.append((_queue(end), ended))
+    yield from (Refused(begin["uniqueid"], queue, at) for queue, at in named if queue and queue not in inside)
 
 
 def _queue(row: Row) -> str:
