@@ -56,7 +56,7 @@ class AwayWatch:
         self, now: Presence, at: float, left_at: float | None = None
     ) -> tuple[list[Fact], list[Command]]:
         """Take the agent's presence at `at`; `left_at` is when an absence found late really began."""
-        facts: list[Fact] = []
+        facts = self._back_for_good(at)  # first, for who tells books does not wait for what is due
         if not now.members:
             facts += self._logged_out(at)
         elif now.away:

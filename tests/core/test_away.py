@@ -313,6 +313,19 @@ def test_an_absence_found_on_attaching_began_at_the_pbxs_lastpause() -> None:
     assert len(pbx.notices("away_limit")) == 1
 
 
+def test_a_return_ends_an_absence_however_late_that_is_noticed(pbx: Dialogue) -> None:
+    """C3: what comes next may be the next pause, with no tick between; so it is when books are told."""
+    first = pbx.episode("11")
+    pbx.at += 100
+    pbx.unpause("11", PHONE, "q1")
+    back = pbx.at
+    pbx.at += 10 * GRACE
+    pbx.pause("11", PHONE, "q1")
+    ended, second = [one for one in pbx.latest.values() if isinstance(one, AwayEpisode)]
+    assert (ended.id, second.ended_at) == (first.id, None)
+    assert ended.ended_at == pytest.approx(back, abs=0.1)
+
+
 def test_a_lost_link_does_not_stop_the_clock(pbx: Dialogue) -> None:
     """C3: the limit is the clock's; the logout is sent again when the link is back."""
     pbx.wait(600)
