@@ -222,6 +222,7 @@ agent_states = _table(
     _text("previous", null=True),
     _instant("previous_since", null=True),
     _sources(),
+    Column("paused", TextTuple, nullable=False, server_default="[]"),
 )
 Index(None, agent_states.c.since)
 Index(

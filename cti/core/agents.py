@@ -54,6 +54,7 @@ class _Agent:
     members: dict[str, _Member] = field(default_factory=dict)  # by queue
     device: str = ""  # of the first member
     queues: tuple[str, ...] = ()
+    pauses: tuple[str, ...] = ()  # as in `AgentState.paused`
     ringing: set[str] = field(default_factory=set)  # attempt ids
     active: set[str] = field(default_factory=set)  # leg ids
     queue_talks: set[str] = field(default_factory=set)  # talk ids that a queue brought
@@ -80,6 +81,11 @@ class _Agent:
             if member.paused and (latest is None or member.last_pause > latest.last_pause):
                 latest = member
         return latest.reason if latest is not None else ""
+
+
+def _pauses(agent: _Agent) -> tuple[str, ...]:
+    seats = sorted(agent.members.items())
+    return tuple(f"{queue}:{member.reason}" for queue, member in seats if member.paused)
 
 
 def _placed(leg: Leg) -> bool:
@@ -164,7 +170,9 @@ class Agents:
             if known is None or told is None or told.since >= state.since:
                 continue  # it has changed since
             if (told.state, told.reason) == (state.state, state.reason):
-                known.told = replace(state, name=told.name, device=told.device, queues=told.queues)
+                known.told = replace(
+                    state, name=told.name, device=told.device, queues=told.queues, paused=told.paused
+                )
                 self._facts.append(known.told)
 
     def learn_away(self, episodes: Iterable[AwayEpisode]) -> None:
@@ -255,6 +263,8 @@ class Agents:
         agent.members[e.queue] = member
         if before is None or before.interface != e.interface or before.device != device:
             self._seat(agent)
+        elif before.paused or member.paused:
+            agent.pauses = _pauses(agent)
         self._changed[agent.id] = cause or self._cause(agent, before, member, e.at)
 
     def _reason(self, text: str) -> str:
@@ -284,7 +294,7 @@ class Agents:
 
     def _seat(self, agent: _Agent) -> None:
         """Note which queues and devices are this agent's now; the last to come owns a device."""
-        agent.queues = tuple(sorted(agent.members))
+        agent.queues, agent.pauses = tuple(sorted(agent.members)), _pauses(agent)
         agent.device = next((member.device for member in agent.members.values()), "")
         self._devices = {device: owner for device, owner in self._devices.items() if owner != agent.id}
         for member in agent.members.values():
@@ -381,7 +391,7 @@ class Agents:
             self._state(agent, state, at, reason, cause)
         elif told.state is not state or told.reason != reason:
             self._state(agent, state, max(at, told.since), reason, cause)
-        elif told.device != agent.device or told.queues != agent.queues:
+        elif told.device != agent.device or told.queues != agent.queues or told.paused != agent.pauses:
             self._state(agent, state, told.since, reason, told.cause)
         elif self._found:
             self._facts.append(told)  # after attaching, whoever listens hears every agent once
@@ -407,6 +417,7 @@ class Agents:
             before,
             before_since,
             sources,
+            agent.pauses,
         )
         self._facts.append(agent.told)
 

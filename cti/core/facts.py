@@ -350,6 +350,7 @@ class AgentState:
     previous: State | None = None
     previous_since: float | None = None
     sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
+    paused: tuple[str, ...] = ()  # "<queue>:<reason>" of those in which the member is paused
 
     @property
     def key(self) -> FactKey:

@@ -205,6 +205,19 @@ def test_paused_in_one_of_two_queues_is_not_away(pbx: Dialogue) -> None:
     assert pbx.state("11").state is State.AVAILABLE
 
 
+def test_a_state_says_in_which_queues_the_agent_is_paused(pbx: Dialogue) -> None:
+    """C1: without the other queue that agent is away, and for which reason nothing else on record tells."""
+    pbx.member("2001", "PJSIP/1001", "q1", "q2")
+    pbx.pause("2001", "PJSIP/1001", "q2", reason="lunch")
+    here = pbx.told(AgentState)[-1]
+    assert (here.state, here.paused) == (State.AVAILABLE, ("q2:lunch",))
+    pbx.remove("2001", "PJSIP/1001", "q1")
+    away = pbx.told(AgentState)[-1]
+    assert (away.state, away.reason, away.paused) == (State.AWAY, "lunch", ("q2:lunch",))
+    pbx.unpause("2001", "PJSIP/1001", "q2")
+    assert pbx.told(AgentState)[-1].paused == ()
+
+
 def test_an_agent_moves_to_another_desk(pbx: Dialogue) -> None:
     """C1: the new phone's calls are the agent's, the old one's no longer."""
     pbx.member("11", PHONE, "q1")
@@ -437,5 +450,5 @@ def test_the_reason_of_the_latest_pause_counts(pbx: Dialogue) -> None:
         pbx.member(
             "2001", "PJSIP/1001", queue, what="changed", paused=True, reason="lunch", last_pause=START + 16
         )
-    away = [state.reason for state in pbx.told(AgentState) if state.state is State.AWAY]
-    assert away == ["lunch"]
+    away = {state.reason for state in pbx.told(AgentState) if state.state is State.AWAY}
+    assert away == {"lunch"}

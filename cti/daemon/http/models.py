@@ -199,6 +199,7 @@ class AgentState(Answer):
     previous: f.State | None
     previous_since: Instant | None
     sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
+    paused: list[str] = Field(description="queue:reason of each queue in which the agent is paused")
 
 
 class StateSpan(AgentState):
