@@ -217,8 +217,9 @@ class Agents:
             return [], []
         for agent_id, cause in self._changed.items():
             agent = self._agents[agent_id]
+            before = agent.told
             self._tell(agent, at, cause)
-            self._watch(agent, at)
+            self._watch(agent, at, before)
             for when in _deadlines(agent):
                 self._next_due = min(self._next_due, when)
         self._changed.clear()
@@ -421,20 +422,16 @@ class Agents:
         )
         self._facts.append(agent.told)
 
-    def _watch(self, agent: _Agent, at: float) -> None:
+    def _watch(self, agent: _Agent, at: float, before: AgentState | None) -> None:
         away = agent.paused()
         if not away and agent.watch.episode is None:
             return  # there is nothing to begin, and nothing to end
         members = tuple((queue, member.interface) for queue, member in agent.members.items())
         now = Presence(agent.id, away, agent.reason() if away else "", bool(agent.queue_talks), members)
-        facts, commands = agent.watch.observe(now, at, self._left_at(agent, at))
+        found = _left_at(agent, at, before) if self._found else None
+        facts, commands = agent.watch.observe(now, at, found)
         self._facts += facts
         self._commands += commands
-
-    def _left_at(self, agent: _Agent, at: float) -> float | None:
-        """An absence found on attaching began at the PBX's LastPause, the best that is known of it."""
-        pauses = [member.last_pause for member in agent.members.values() if member.last_pause > 0]
-        return min(*pauses, at) if self._found and pauses else None
 
     def _clock_stepped(self, e: ev.ClockStepped) -> None:
         """What goes on goes on in the clock's new time, the away rule's limits first.
@@ -477,6 +474,19 @@ class Agents:
         Leg: _leg,
         Talk: _queue_talk,
     }
+
+
+def _left_at(agent: _Agent, at: float, before: AgentState | None) -> float:
+    """Since when somebody found away has been, as nearly as a list tells: since the last of the queues was paused.
+
+    Of one in which they were paused already while they were there it tells nothing.
+    """
+    old: set[str] = set()
+    earliest = 0.0
+    if before is not None and (not before.queues or len(before.paused) < len(before.queues)):
+        old, earliest = {one.rpartition(":")[0] for one in before.paused}, before.since
+    pauses = [m.last_pause for queue, m in agent.members.items() if queue not in old and m.last_pause > 0]
+    return min(max([*pauses, earliest]), at) if pauses else at
 
 
 def _deadlines(agent: _Agent) -> list[float]:

@@ -24,6 +24,7 @@ from cti.core.facts import AwayEpisode, Fact, Incident, Notice
 from cti.core.rules import AwayRule
 
 RETRY = 10.0  # s between two tries to log an agent out
+LISTED = "list"  # the source of an instant that was not seen: somebody was found so in a list
 RULE = "rule"  # pause reason of a member the PBX will not remove
 _INSTANTS = ("started_at", "warn_at", "limit_at", "warned_at", "reported_at", "logged_out_at")
 _NOT_DYNAMIC = "not dynamic"  # app_queue's answer for a member written in queues.conf
@@ -50,19 +51,23 @@ class AwayWatch:
         self.episode = episode
         self.back_at: float | None = None
         self.retry_at: float | None = None
+        self._back_found = False  # and not seen
         self._paused_instead = False
 
     def observe(
-        self, now: Presence, at: float, left_at: float | None = None
+        self, now: Presence, at: float, found: float | None = None
     ) -> tuple[list[Fact], list[Command]]:
-        """Take the agent's presence at `at`; `left_at` is when an absence found late really began."""
+        """Take the agent's presence at `at`.
+
+        `found` is given when that was not seen to become so, but found in a list: since when who is away then has been.
+        """
         facts = self._back_for_good(at)  # first, for who tells books does not wait for what is due
         if not now.members:
-            facts += self._logged_out(at)
+            facts += self._logged_out(at, found)
         elif now.away:
-            facts += self._leaves(now, at, left_at)
+            facts += self._leaves(now, at, found)
         elif self.episode is not None and self.back_at is None:
-            self.back_at = at
+            self.back_at, self._back_found = at, found is not None
         facts += self._back_for_good(at)
         due, commands = self._due(now, at)
         return facts + due, commands
@@ -90,14 +95,18 @@ class AwayWatch:
             return []
         known, latest = told[0], told[-1]
         if known.ended_at is None:
-            limit, warn = min(now.limit_at, known.limit_at), min(now.warn_at, known.warn_at)
-            began = min(now.started_at, known.started_at)
+            guessed = f"started_at:{LISTED}" in now.sources
+            began = known.started_at if guessed else min(now.started_at, known.started_at)
+            later = max(0.0, began - now.started_at)  # the time counts from there
+            limit, warn = min(now.limit_at + later, known.limit_at), min(now.warn_at + later, known.warn_at)
             self.episode = replace(now, started_at=began, warn_at=warn, limit_at=limit, sources=known.sources)
             return [self.episode]
         if latest.ended_at is not None:
             return []
         self.episode = latest
-        return [replace(now, ended_at=known.ended_at, sources=known.sources), latest]
+        if self.back_at is not None and self.back_at < latest.started_at:
+            self.back_at = None
+        return [known, latest]
 
     def next_deadline(self) -> float | None:
         """When `observe` must be called again even if nothing happens; None when nothing is due."""
@@ -136,7 +145,7 @@ class AwayWatch:
         """Whether this command was sent by this watch's open episode."""
         return self.episode is not None and command.startswith(f"{self.episode.id}/")
 
-    def _logged_out(self, at: float) -> list[Fact]:
+    def _logged_out(self, at: float, found: float | None) -> list[Fact]:
         episode = self.episode
         if episode is None:
             return []
@@ -144,19 +153,27 @@ class AwayWatch:
         if episode.reported_at is not None and episode.logged_out_at is None:
             episode = replace(episode, logged_out_at=at)
             facts.append(self._incident(episode, "logged_out"))
-        facts.append(replace(episode, ended_at=self.back_at or at))
+        if self.back_at is None:
+            self.back_at, self._back_found = at, found is not None
+        facts.append(self._ended(episode, self.back_at))
         self._clear()
         return facts
 
-    def _leaves(self, now: Presence, at: float, left_at: float | None) -> list[Fact]:
+    def _ended(self, episode: AwayEpisode, at: float) -> AwayEpisode:
+        sources = (*episode.sources, f"ended_at:{LISTED}") if self._back_found else episode.sources
+        return replace(episode, ended_at=at, sources=sources)
+
+    def _leaves(self, now: Presence, at: float, found: float | None) -> list[Fact]:
         self.back_at = None
         episode = self.episode
         if episode is None:
-            started = left_at if left_at is not None else at
+            started = found if found is not None else at
             limit = started + self._limit(now.reason)
             episode_id = f"{self.pbx}-{self.agent}-{started:.6f}"
             warn_at = max(started, limit - self.rule.warn_before)
-            self.episode = AwayEpisode(episode_id, self.pbx, self.agent, now.reason, started, warn_at, limit)
+            sources = (f"started_at:{LISTED}",) if found is not None else ()
+            episode = AwayEpisode(episode_id, self.pbx, self.agent, now.reason, started, warn_at, limit)
+            self.episode = replace(episode, sources=sources)
             return [self.episode]
         if now.reason in {episode.reason, RULE}:  # what the rule did itself is no reason for having left
             return []
@@ -172,7 +189,7 @@ class AwayWatch:
     def _back_for_good(self, at: float) -> list[Fact]:
         if self.episode is None or self.back_at is None or at < self.back_at + self.rule.grace:
             return []
-        ended = replace(self.episode, ended_at=self.back_at)
+        ended = self._ended(self.episode, self.back_at)
         self._clear()
         return [ended]
 

@@ -373,7 +373,7 @@ class AwayEpisode:
     reported_at: float | None = None
     logged_out_at: float | None = None
     ended_at: float | None = None
-    sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
+    sources: tuple[str, ...] = ()  # as of a state; or "<field>:list", known from what the PBX was found in
 
     @property
     def key(self) -> FactKey:

@@ -1,7 +1,10 @@
 """The 15-minute rule (C3): warned, reported, logged out, written down; not to be dodged, and right after a restart."""
 
+from dataclasses import replace
+
 import pytest
 
+from cti.core import events as ev
 from cti.core.commands import PauseMember, RemoveMember
 from cti.core.facts import AwayEpisode, Cause, Incident, Notice, State
 from cti.core.rules import AwayRule, Rules
@@ -313,6 +316,49 @@ def test_an_absence_found_on_attaching_began_at_the_pbxs_lastpause() -> None:
     assert len(pbx.notices("away_limit")) == 1
 
 
+def found_after(pbx: Dialogue, seconds: float, **paused_at: float) -> Dialogue:
+    """The daemon was dead for so long; the agent is paused in these queues by now, and in no others."""
+    later = Dialogue(AWAY, at=pbx.at + seconds, memory=pbx.memory())
+    members = [
+        seen_member(later.at, "11", PHONE, queue, paused=True, reason="break", last_pause=pbx.at + at)
+        for queue, at in paused_at.items()
+    ]
+    later.resynced(members=tuple(members))
+    return later
+
+
+def test_found_away_who_had_been_paused_in_one_queue_left_with_the_other() -> None:
+    """C3: a pause of one queue, however old, takes no time from an absence that began much later."""
+    pbx = logged_in()
+    pbx.pause("11", PHONE, "q1")
+    pbx.wait(2 * LIMIT)
+    later = found_after(pbx, 60, q1=-2 * LIMIT, q2=40)
+    episode = later.episode("11")
+    assert (episode.started_at, episode.sources) == (pbx.at + 40, ("started_at:list",))
+    assert (later.notices("away_limit"), later.commands) == ([], [])
+
+
+def test_found_away_without_the_queue_they_worked_in_is_away_since_found() -> None:
+    """C3: nothing in the list says when they left that queue; the old pause of the other one does not."""
+    pbx = logged_in()
+    pbx.pause("11", PHONE, "q1")
+    pbx.wait(2 * LIMIT)
+    later = found_after(pbx, 60, q1=-2 * LIMIT)
+    assert later.episode("11").started_at == later.at
+    assert later.notices("away_limit") == []
+
+
+def test_nobody_left_before_they_were_seen_at_work() -> None:
+    """C3: the PBX has whole seconds, and pauses of before the last return."""
+    pbx = logged_in()
+    pbx.pause("11", PHONE, "q1", "q2")
+    pbx.wait(60)
+    pbx.unpause("11", PHONE, "q1", "q2")
+    pbx.wait(GRACE + 1)
+    later = found_after(pbx, 5, q2=-70)
+    assert later.episode("11").started_at >= later.at - 5 - GRACE - 1.1
+
+
 def test_a_return_ends_an_absence_however_late_that_is_noticed(pbx: Dialogue) -> None:
     """C3: what comes next may be the next pause, with no tick between; so it is when books are told."""
     first = pbx.episode("11")
@@ -324,6 +370,21 @@ def test_a_return_ends_an_absence_however_late_that_is_noticed(pbx: Dialogue) ->
     ended, second = [one for one in pbx.latest.values() if isinstance(one, AwayEpisode)]
     assert (ended.id, second.ended_at) == (first.id, None)
     assert ended.ended_at == pytest.approx(back, abs=0.1)
+
+
+def test_the_books_say_when_whoever_was_found_away_left() -> None:
+    """C3: a begin that was a guess moves either way, and the limit with it; one that is known does not move later."""
+    pbx = logged_in()
+    later = found_after(pbx, 60, q1=20, q2=20)
+    found = later.episode("11")
+    for at in (50.0, 55.0):
+        began = pbx.at + at
+        told = replace(found, started_at=began, limit_at=began + LIMIT, sources=("started_at:queue_log",))
+        later.core.agents.learn_away([told])
+        later.say(ev.Tick(later.at))
+    now = later.episode("11")
+    assert now.started_at == pbx.at + 50
+    assert now.limit_at == pytest.approx(pbx.at + 50 + LIMIT)
 
 
 def test_a_lost_link_does_not_stop_the_clock(pbx: Dialogue) -> None:

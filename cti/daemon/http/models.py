@@ -222,7 +222,7 @@ class AwayEpisode(Answer):
     reported_at: Instant | None
     logged_out_at: Instant | None
     ended_at: Instant | None
-    sources: list[str] = Field(description="where it was not seen: field:book, * being all others")
+    sources: list[str] = Field(description="where it was not seen: field:book, or field:list for a lookup")
 
 
 class WorkItem(Answer):
