@@ -55,6 +55,7 @@ async def around(
         away_episodes.c.started_at < before,
         away_episodes.c.ended_at.is_(None) | (away_episodes.c.ended_at > since),
     )
+    missed = select_facts(Gap).where(gaps.c.pbx == pbx, gaps.c.began_at < before, gaps.c.ended_at > since)
     return Known(
         calls=[one for chunk in known for one in chunk.calls],
         legs=[one for chunk in known for one in chunk.legs],
@@ -65,6 +66,7 @@ async def around(
         recordings=[one for chunk in known for one in chunk.recordings],
         agent_states=await facts(connection, AgentState, held.order_by(agent_states.c.since)),
         episodes=await facts(connection, AwayEpisode, away.order_by(away_episodes.c.started_at)),
+        gaps=await facts(connection, Gap, missed.order_by(gaps.c.ended_at)),
     )
 
 

@@ -18,6 +18,7 @@ nothing, so running this again over the same books gives nothing.
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from cti.core import events as ev
 from cti.core.absences import absences
@@ -30,7 +31,6 @@ from cti.core.facts import (
     Attempt,
     AwayEpisode,
     Call,
-    Cause,
     EndedBy,
     Fact,
     FactKey,
@@ -39,23 +39,20 @@ from cti.core.facts import (
     Quality,
     QueueStay,
     Recording,
-    State,
     Talk,
     Transfer,
 )
 from cti.core.families import families
 from cti.core.memory import Known
-from cti.core.people import device_of
 from cti.core.refusals import ends_of, refusals
 from cti.core.retell import deaths, retell
+from cti.core.rollcall import OF_MEMBERS, Forgotten, RollCall
 from cti.core.rules import Rules
 
 _FIRST_LINES = (
     2.0  # s by which the lines of a call's begin may be dated before it (whole seconds, a slow clock)
 )
 _LAST_LINES = 3.0  # s after which every book has what happened
-_OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
-_FOUND = 60.0  # s after its start within which an Asterisk is listened to again
 _SAME_STATE = 1.5  # s by which queue_log and AMI may differ about a change
 _LOOKED = 1e-4  # s; the store has microseconds
 _LATER = 0.5  # s by which a record begins late
@@ -122,8 +119,7 @@ class _Planner:
     ) -> None:
         self._not_before, self._grace = not_before, rules.away.grace
         self._pbx, self._gaps, self._rows, self._known = pbx, gaps, rows, known
-        heard = max((gap.ended_at for gap in gaps), default=0.0)
-        self._told = told(pbx, rules, rows, known, heard)
+        self._told = told(pbx, rules, rows, known, gaps)
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
         died = (at for _start, at in deaths(rows.queue_log, rows.cel))
@@ -264,7 +260,7 @@ class _Planner:
         self._plan.ongoing += found.ongoing
 
     def _looked(self, at: float) -> bool:
-        return any(abs(gap.ended_at - at) < _LOOKED for gap in self._gaps)
+        return any(abs(gap.ended_at - at) < _LOOKED for gap in (*self._known.gaps, *self._gaps))
 
     def _in_gap(self, at: float) -> bool:
         return any(gap.covers(at) for gap in self._gaps)
@@ -292,42 +288,47 @@ def _same_state(one: AgentState, two: AgentState) -> bool:
     return _alike(one, two) and abs(one.since - two.since) < _SAME_STATE
 
 
-def told(pbx: str, rules: Rules, rows: Rows, known: Known, heard: float = 0.0) -> list[Fact]:
+def told(pbx: str, rules: Rules, rows: Rows, known: Known, gaps: Sequence[Gap] = ()) -> list[Fact]:
     """Every part as the books have it in the end.
 
     Args:
         pbx: whose books they are.
         rules: as the live core has them.
         rows: what is told.
-        known: of this only the states of agents are looked at.
-        heard: when the last gap was over; absences are followed up to there.
+        known: of this only the states of agents are looked at, and when the PBX was asked.
+        gaps: those the rows cover; in the end of each the PBX was asked.
     """
     begin = min([*(row.at for row in rows.cel[:1]), *(row.at for row in rows.queue_log[:1])], default=0.0)
     # queue_log dates what happened with its second: of the first ones the record says who was there, and the book nothing.
     settled = max(begin, rows.since + _FIRST_LINES) if rows.since else begin
-    held = _held(known.agent_states, settled)
-    lines = [row for row in rows.queue_log if row.at >= settled - 1 or row.verb not in _OF_MEMBERS]
-    core = Core(pbx, rules)
+    lines = [row for row in rows.queue_log if row.at >= settled - 1 or row.verb not in OF_MEMBERS]
+    roll = RollCall((state for state in known.agent_states if state.since <= rows.until), lines)
+    held = list(roll.held(settled))
+    every = replace(rules, away=replace(rules.away, grace=0.0))  # short returns, too
+    core = Core(pbx, every)
     core.know({state.agent: state.name for state in known.agent_states})
     parts: dict[FactKey, Fact] = {}
-    resynced = ev.Resynced(begin, 0.0, members=tuple(_members(held.values(), begin)))
+    members = (roll.members(one, roll.lines_of(one.agent), begin) for one in held)
+    resynced = ev.Resynced(begin, 0.0, members=tuple(chain.from_iterable(members)))
     later = sorted(known.agent_states, key=lambda state: -state.since)
-    seats = {state.agent: state.device for state in (*later, *held.values()) if state.device}
-    last = max(heard, begin)
+    seats = {state.agent: state.device for state in (*later, *held) if state.device}
     crowd, exact = rows.queue_log if rows.crowd is None else rows.crowd, rows.source == "cel"
     channels = channels_of(rows.cel)
     refused = refusals(channels, crowd, exact=exact, since=rows.since, gone=rows.gone) if rows.queues else ()
-    events = retell(rows.cel, lines, seats, refused)
-    for found in _found_again(known.agent_states, rows.queue_log):
-        place = next((n for n, event in enumerate(events) if event.at > found.since), len(events))
-        events[place:place] = _members([found], found.since)
-    for event in (resynced, *events):
-        last = max(last, event.at)
+    starts = [row.at for row in lines if row.verb == "QUEUESTART"]
+    asked = sorted(gap.ended_at for gap in (*known.gaps, *gaps))
+    forgotten = Forgotten(roll, starts, asked)
+    for event in forgotten.among([resynced, *retell(rows.cel, lines, seats, refused)]):
         for fact in core.step(event).facts:
-            parts[fact.key] = fact
-    back_for_good = core.step(ev.Tick(last + rules.away.grace + _SAME_STATE)).facts
-    parts.update((fact.key, fact) for fact in back_for_good if isinstance(fact, AwayEpisode))
+            forgotten.take(fact)
+            if not (fact.key in parts and _is_live(fact, event.at, asked)):
+                parts[fact.key] = fact
     return [_plain(fact, rows.source) for fact in parts.values()]
+
+
+def _is_live(fact: Fact, at: float, asked: Sequence[float]) -> bool:
+    """Whether somebody listened again since a state began: then what became of its queues is on record."""
+    return isinstance(fact, AgentState) and bisect_right(asked, fact.since) < bisect_right(asked, at)
 
 
 def _plain(fact: Fact, source: str) -> Fact:
@@ -337,38 +338,6 @@ def _plain(fact: Fact, source: str) -> Fact:
     if isinstance(fact, Call) and fact.ended_by is EndedBy.SYSTEM:
         fact = replace(fact, ended_by=EndedBy.UNKNOWN)
     return replace(fact, hangup_cause=None) if fact.hangup_cause == 0 else fact
-
-
-def _found_again(states: Iterable[AgentState], queue_log: Iterable[QueueRow]) -> Iterable[AgentState]:
-    """How each agent was found after an Asterisk began: one that is killed forgets the pauses of its last second."""
-    starts = [row.at for row in queue_log if row.verb == "QUEUESTART"]
-    found = [one for one in states if one.cause is Cause.LINK_LOST and not one.sources]
-    for start in starts:
-        first: dict[str, AgentState] = {}
-        for state in sorted(found, key=_since):
-            if start <= state.since < start + _FOUND:
-                first.setdefault(state.agent, state)
-        yield from first.values()
-
-
-def _held(states: Iterable[AgentState], at: float) -> Mapping[str, AgentState]:
-    """The state each agent was in."""
-    held: dict[str, AgentState] = {}
-    for state in sorted(states, key=lambda one: one.since):
-        if state.since <= at:
-            held[state.agent] = state
-    return held
-
-
-def _members(states: Iterable[AgentState], at: float) -> Iterable[ev.MemberSeen]:
-    for state in states:
-        away = state.state is State.AWAY
-        for queue in state.queues:
-            device = device_of(state.device) if state.device.endswith((";1", ";2")) else state.device
-            yield ev.MemberSeen(
-                at, "listed", queue, state.agent, device, device, "dynamic", away,
-                state.reason if away else "", 1, 0.0, 0.0, 0.0,
-            )  # fmt: skip
 
 
 def of_calls(rows: Rows, known: Known, calls: Collection[str]) -> Rows:

@@ -9,6 +9,7 @@ from cti.core.facts import (
     AwayEpisode,
     Call,
     Fault,
+    Gap,
     Leg,
     QueueStay,
     Recording,
@@ -54,3 +55,4 @@ class Known:
     agent_states: Sequence[AgentState] = ()  # that held when the rows begin, or began since
     recordings: Sequence[Recording] = ()
     episodes: Sequence[AwayEpisode] = ()  # that lasted then
+    gaps: Sequence[Gap] = ()  # of that time, those that are filled too

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cti.core import events as ev
+from cti.core.absences import absences
 from cti.core.backfill import Plan, Rows, plan
 from cti.core.books import QueueRow
 from cti.core.core import Core
@@ -290,6 +291,68 @@ def _within(one: AwayEpisode, others: Iterable[AwayEpisode]) -> bool:
         other.started_at - 1 < (one.ended_at or T0) and one.started_at < (other.ended_at or T0) + 1
         for other in others
     )
+
+
+GAPS = [Gap("g", "p", T0, T0 + 800.5, "stopped")]
+
+
+def episode(began: float, ended: float | None, *sources: str) -> AwayEpisode:
+    """In seconds after T0; sources of one on record."""
+    at = T0 + began
+    until = None if ended is None else T0 + ended
+    return AwayEpisode(
+        f"p-2001-{at:.6f}", "p", "2001", "break", at, at + 780, at + 900, ended_at=until, sources=sources
+    )
+
+
+def compared(told: Sequence[AwayEpisode], *known: AwayEpisode) -> list[tuple[float, float]]:
+    """What is on record afterwards; once more changes nothing."""
+    records = {one.id: one for one in known}
+    found = absences(told, known, GAPS, grace=1.0)
+    records |= {one.id: one for one in (*found.new, *found.completed) if isinstance(one, AwayEpisode)}
+    again = absences(told, list(records.values()), GAPS, grace=1.0)
+    assert (again.new, again.completed) == ([], [])
+    return spans(sorted(records.values(), key=lambda one: one.started_at))
+
+
+def test_whoever_was_found_away_left_when_the_books_say() -> None:
+    """C3: not when one of their queues was paused, which may be long before, and within another absence on record."""
+    told = [episode(737, 740), episode(743, 810)]
+    assert compared(told[1:], episode(640, 810.4, "started_at:list")) == [(743, 810)]
+    assert compared(told, episode(737.2, 740.1), episode(734, 810.4, "started_at:list")) == [
+        (737, 740),
+        (743, 810),
+    ]
+
+
+def test_a_begin_that_was_seen_stays() -> None:
+    """B3: to the part of a second."""
+    seen = episode(743.4, 810.4)
+    assert absences([episode(743, 810)], [seen], GAPS, grace=1.0).completed == []
+
+
+def test_an_end_that_was_found_is_dated_though_its_gap_is_not_on_record() -> None:
+    """C3: whoever looked died before that gap was written; what they found says that it was found."""
+    found = episode(700.3, 790.2, "ended_at:list")
+    assert compared([episode(700, 760)], found) == [(700, 760)]
+
+
+def test_an_absence_found_in_the_second_in_which_it_ended_is_one() -> None:
+    """B4: away when the PBX was asked, and back in the same second of the book."""
+    assert compared([episode(700, 790)], episode(790.3, 790.6, "started_at:list")) == [(700, 791)]
+
+
+def test_a_return_shorter_than_the_grace_is_none_wherever_nobody_saw_it() -> None:
+    """C3: away, back, and away again in a gap, and seen to leave right after it: one absence, from the first."""
+    assert compared([episode(600, 700), episode(700.5, 750)]) == [(600, 750)]
+    assert compared([episode(700, 799), episode(799.5, 810)], episode(799.9, 810.2)) == [(700, 810)]
+
+
+def test_what_is_split_is_split_as_a_whole() -> None:
+    """B3: while the later part may yet go on, nothing is written of the earlier one; nothing would come back to it."""
+    told, stored = [episode(600, 700), episode(750, 810)], episode(600.2, 810.3)
+    found = absences(told, [stored], GAPS, grace=1.0, until=T0 + 810.5)
+    assert (found.new, found.completed, found.living) == ([], [], [stored.id])
 
 
 def test_an_incident_that_was_reported_stays_as_it_was() -> None:

@@ -305,7 +305,8 @@ def test_a_pause_that_a_dying_pbx_forgot_is_over() -> None:
     found = AgentState(
         "main", "2001", "", "PJSIP/1", ("q1", "q2"), State.AVAILABLE, 121.0, "", Cause.LINK_LOST
     )
-    books_tell = told("main", RULES, Rows(queue_log), Known([], [], [], [], [], [], [found]))
+    asked = Gap("main-121", "main", 60.0, 121.0, "link")
+    books_tell = told("main", RULES, Rows(queue_log), Known(agent_states=[found], gaps=[asked]))
     away = [one.since for one in books_tell if isinstance(one, AgentState) and one.state is State.AWAY]
     assert [since for since in away if since > found.since] == [150.0]
 

@@ -1,5 +1,7 @@
 """What the books add to the states of agents: since when somebody was in what they were found in after a gap (B3, C1)."""
 
+from dataclasses import replace
+
 from cti.core.backfill import Rows, plan
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.facts import AgentState, Cause, Gap, State
@@ -71,3 +73,73 @@ def test_a_change_comes_after_what_was_seen_in_its_second() -> None:
     )
     assert back is State.AVAILABLE
     assert 1150.4 < since < 1150.5
+
+
+def in_two(of: State, since: float, *paused: str, cause: Cause = Cause.PBX) -> AgentState:
+    """Somebody in two queues, paused in these of them."""
+    return replace(state(of, since, cause), queues=("q1", "q2"), paused=paused)
+
+
+def test_paused_in_one_queue_and_out_of_the_other_is_away() -> None:
+    """C1: the pause is older than the lines; the record has it, and why."""
+    rows = replace(book("1150|MANAGER|q1|11|REMOVEMEMBER|", "1160|MANAGER|q1|11|ADDMEMBER|"), since=1090.0)
+    here = in_two(State.AVAILABLE, 1050.2, "q2:lunch")
+    assert added(rows, here) == [(State.AWAY, 1150.0), (State.AVAILABLE, 1160.0)]
+    assert [one.reason for one in _new(rows, (here,)) if isinstance(one, AgentState)] == ["lunch", ""]
+
+
+def test_a_pause_within_the_lines_was_none_before_them() -> None:
+    """C1: a state has the pauses that it ended with; those that the lines tell came with them."""
+    lines = ("1140|NONE|q1|11|PAUSE|lunch", "1145|NONE|q1|11|UNPAUSE|", "1150|NONE|q2|11|PAUSE|lunch")
+    assert added(replace(book(*lines), since=1090.0), in_two(State.AVAILABLE, 1050.2, "q2:lunch")) == []
+
+
+START = "1135|NONE|NONE|NONE|QUEUESTART|"
+ASKED = Gap("p-1137", "p", 1075.0, 1137.403, "link", 1150.0)
+
+
+def found_by(rows: Rows, *known: AgentState) -> list[tuple[State, float, str]]:
+    """What is added where an Asterisk that had just begun was asked, some while before the gap."""
+    new = plan("p", Rules(), [GAP], rows, Known(agent_states=known, gaps=[ASKED])).new
+    return [(fact.state, fact.since, fact.reason) for fact in new if isinstance(fact, AgentState)]
+
+
+def test_paused_in_one_queue_as_an_asterisk_began() -> None:
+    """B3: found at work after it, but in one queue only; without that one they are away again."""
+    paused = ("1110|NONE|q1|11|PAUSE|break", "1110|NONE|q2|11|PAUSE|break")
+    back = "1136|NONE|q2|11|UNPAUSE|"
+    out = ("1150|MANAGER|q2|11|REMOVEMEMBER|", "1153|MANAGER|q2|11|ADDMEMBER|")
+    away = replace(in_two(State.AWAY, 1110.2, "q1:break", "q2:break"), reason="break")
+    found = in_two(State.AVAILABLE, ASKED.ended_at, "q1:break", cause=Cause.LINK_LOST)
+    rows = replace(book(*paused, START, back, *out), since=1050.0)
+    assert found_by(rows, in_two(State.AVAILABLE, 1040.0), away, found) == [
+        (State.AVAILABLE, 1136.0, ""),
+        (State.AWAY, 1150.0, "break"),
+        (State.AVAILABLE, 1153.0, ""),
+    ]
+
+
+def test_a_logout_that_a_dying_asterisk_forgot() -> None:
+    """B3: queue_log still has it; whoever is found logged in was not away, nor gone, for want of that queue."""
+    lines = ("1134|MANAGER|q1|11|REMOVEMEMBER|", START, "1150|NONE|q2|11|PAUSE|break")
+    here = in_two(State.AVAILABLE, 1040.0)
+    assert found_by(replace(book(*lines), since=1050.0), here) == []
+
+
+def test_only_the_first_look_after_a_begin_tells_what_was_forgotten() -> None:
+    """B4: how somebody was found later is what had become of them, and the lines tell that."""
+    later = replace(ASKED, id="p-1160", ended_at=1160.62)
+    away = replace(
+        in_two(State.AWAY, 1160.62, "q1:break", cause=Cause.LINK_LOST), queues=("q1",), reason="break"
+    )
+    out = replace(in_two(State.LOGGED_OUT, 1160.9), queues=())
+    lines = (
+        START,
+        "1158|MANAGER|q2|11|REMOVEMEMBER|",
+        "1159|NONE|q1|11|PAUSE|break",
+        "1160|MANAGER|q1|11|REMOVEMEMBER|",
+    )
+    known = Known(agent_states=(in_two(State.AVAILABLE, 1040.0), away, out), gaps=[ASKED, later])
+    rows = replace(book(*lines), since=1050.0)
+    new = plan("p", Rules(), [GAP], rows, known).new
+    assert [(one.state, one.since) for one in new if isinstance(one, AgentState)] == [(State.AWAY, 1159.0)]
