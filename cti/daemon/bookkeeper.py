@@ -197,7 +197,7 @@ class Bookkeeper:
                     self._back(fact.at)
                 case Call(ended_at=float()) if fact.quality is not Quality.COMPLETE:
                     self._look_at(self._now() + self._settle)
-                case AwayEpisode(ended_at=float()) if self._gaps:
+                case AwayEpisode() if self._gaps and (fact.ended_at is not None or fact.sources):
                     self._look_at(self._now() + self._settle)
 
     def _back(self, at: float) -> None:
@@ -294,21 +294,25 @@ class Bookkeeper:
         )
         await self._write(found)
         self._looked |= {gap.id for gap in gaps}
-        over = not found.living and fillable(span.books, min(gap.began_at for gap in gaps))
+        # What the live rule was told is on record only when it has told it in turn.
+        waits = found.living or found.ongoing
+        over = not waits and fillable(span.books, min(gap.began_at for gap in gaps))
         await self._close([gap for gap in gaps if over or now - gap.ended_at > _LONGEST], now)
         return True
 
-    async def _span(self, since: float, until: float) -> Span:
-        """Books and records of a time, from before the first channel of every call that needs completing."""
+    async def _span(self, since: float, now: float) -> Span:
+        """Books and records from a time on, from before the first channel of every call that needs completing."""
+        # What happens while nobody listens is for the gap that will be; queue_log has whole seconds.
+        until = now if self._lost is None else self._lost[0] + _SURELY - 1.0
         books = await self._read(since - _MARGIN, until)
         names = self._channels(books)
-        known = await self._records.around(self._pbx, names, since=since - _MARGIN, before=until)
+        known = await self._records.around(self._pbx, names, since=since - _MARGIN, before=now)
         begins = [call.started_at for call in known.calls if call.quality is not Quality.COMPLETE]
         first = min([since, *begins])
         if first < since:
             books = await self._read(first - _MARGIN, until)
             known = await self._records.around(
-                self._pbx, self._channels(books), since=since - _MARGIN, before=until
+                self._pbx, self._channels(books), since=since - _MARGIN, before=now
             )
         return Span(books, known, first - _MARGIN, until)
 

@@ -242,17 +242,38 @@ async def test_unreadable_lines_are_counted_once(kept: Kept) -> None:
 
 
 async def test_the_live_rule_hears_when_an_absence_began_that_goes_on(kept: Kept) -> None:
-    """C3: whoever paused twice in the dead time, and is found away, left at the first; nothing else is written of it."""
+    """C3: whoever paused twice in the dead time, and is found away, left at the first. The gap waits until that is on record."""
     write_turns(kept, (10, "PAUSE|break"), (40, "PAUSE|break"))
     at = BEGAN + 40
     found = AwayEpisode(f"main-2099-{at:.6f}", "main", "2099", "break", at, at + 780, at + 900)
     await kept.put(Link("main", up=True, at=BEGAN - 10), AVAILABLE, found)
     await kept.keeper.restore((BEGAN - 10, BEGAN - 5))
     kept.keeper.take([Link("main", up=True, at=ENDED)])
-    assert (await kept.keeper.round()).gaps == 0
+    assert (await kept.keeper.round()).gaps == 1
     (told,) = kept.away
     assert (told.id, told.started_at, told.limit_at) == (found.id, BEGAN + 10, BEGAN + 910)
     assert (await kept.store.queries.away_episodes(agent="2099")).items == (found,)
+    await kept.put(told)
+    assert (await kept.keeper.round()).gaps == 0
+
+
+async def test_what_happens_while_the_link_is_down_is_for_the_next_gap(kept: Kept) -> None:
+    """C3: the live rule is told nothing of it, for it does not know yet how anybody will be found."""
+    write_turns(kept, (-8, "PAUSE|break"), (10, "UNPAUSE|"), (40, "PAUSE|break"))
+    at = BEGAN - 8
+    away = replace(AVAILABLE, state=State.AWAY, since=at, reason="break", paused=("sales:break",))
+    found = AwayEpisode(f"main-2099-{at:.6f}", "main", "2099", "break", at, at + 780, at + 900)
+    back = replace(AVAILABLE, since=BEGAN + 20, cause=Cause.LINK_LOST)
+    await kept.put(Link("main", up=True, at=BEGAN - 10), AVAILABLE, away, found, back)
+    await kept.keeper.restore((BEGAN - 10, BEGAN - 5))
+    kept.keeper.take([Link("main", up=True, at=BEGAN + 20)])
+    kept.keeper.take([Link("main", up=False, at=BEGAN + 30, detail="cut")])
+    assert (await kept.keeper.round()).gaps == 1
+    assert kept.away == []
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    await kept.keeper.round()
+    ended, goes_on = kept.away
+    assert (ended.id, ended.ended_at, goes_on.started_at) == (found.id, BEGAN + 10, BEGAN + 40)
 
 
 AVAILABLE = AgentState(
