@@ -52,7 +52,6 @@ class Seat:
 
     members: dict[str, tuple[bool, str]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    paused_at: set[float] = field(default_factory=set)  # seconds of the book
 
     def take(self, line: str) -> None:
         """A line of an agent's own."""
@@ -65,8 +64,6 @@ class Seat:
                 self.members.pop(queue, None)
             case "PAUSE" | "UNPAUSE":
                 self.members[queue] = verb == "PAUSE", first if verb == "PAUSE" else ""
-        if verb == "PAUSE":
-            self.paused_at.add(float(epoch))
         self._derive(float(epoch) - _EARLY, float(epoch) + _LATE, line)
 
     def found(self, members: Membership, restart: Restart) -> None:
@@ -161,12 +158,9 @@ def _times_away(
     for change, after in zip(changes, [*changes[1:], None], strict=True):
         if change.state is not State.AWAY:
             continue
-        over = after.latest if after is not None else math.inf
         about = [one for one in episodes if _lasts(one, change.latest, after.earliest if after else math.inf)]
-        soon = any(over - _LATE <= one.started_at <= over + GRACE for one in episodes)
         if not about:
-            kind = "absence_joined" if soon else "absence_missing"
-            yield Difference(kind, agent, f"no absence: {change.line}", lines=(change.line,))
+            yield Difference("absence_missing", agent, f"no absence: {change.line}", lines=(change.line,))
         elif len(about) > 1:
             yield Difference(
                 "absence_duplicated", agent, f"absences {[one.id for one in about]}", lines=(change.line,)
@@ -177,8 +171,7 @@ def _episode(agent: str, seat: Seat, one: AwayEpisode) -> Iterator[Difference]:
     left = any(change.state is State.AWAY and change.holds_at(one.started_at) for change in seat.changes)
     back = any(change.state is not State.AWAY and change.holds_at(one.ended_at) for change in seat.changes)
     if not (left and back):
-        kind = "absence_left" if back and one.started_at in seat.paused_at else "absence_wrong"
-        yield Difference(kind, agent, f"{one.id} from {one.started_at:.3f} until {one.ended_at}")
+        yield Difference("absence_wrong", agent, f"{one.id} from {one.started_at:.3f} until {one.ended_at}")
 
 
 def _lasts(one: AwayEpisode, begin: float, end: float) -> bool:

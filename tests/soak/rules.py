@@ -81,16 +81,6 @@ SOAK_RULES: Mapping[str, Rule] = {
         PRODUCT["recall_dropped"].text,
         lambda one: one.recall and one.kind in {"count", "call_without_cdr"},
     ),
-    "last_pause": Rule(
-        "Who is found away after a gap left, for all that the PBX tells, when it has the member paused (LastPause): in the "
-        "queue paused first, which may be before they were paused in all of them.",
-        lambda one: one.kind == "absence_left",
-    ),
-    "short_return": Rule(
-        "Who was away within a gap, came back in it, and left again within the grace of the away rule: to whoever listened then that "
-        "is the begin of the absence.",
-        lambda one: one.kind == "absence_joined",
-    ),
 }
 """Name to rule; they are tried in this order."""
 

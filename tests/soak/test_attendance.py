@@ -132,10 +132,10 @@ def absent(*spans: tuple[float, float | None]) -> list[str]:
         ([(1011.6, 1017.0)], ["absence_wrong"]),
         ([(1011.6, None)], ["absence_wrong"]),
         ([(1011.6, 1020.2), (1024.0, 1027.0)], ["absence_wrong"]),
-        ([(1010.0, 1020.2)], ["absence_left"]),  # paused in one queue a second before the other
-        ([(1021.0, 1033.2)], ["absence_joined", "absence_wrong"]),
+        ([(1010.0, 1020.2)], ["absence_wrong"]),  # paused in one queue a second before the other
+        ([(1021.0, 1033.2)], ["absence_missing", "absence_wrong"]),
     ],
-    ids=["right", "missing", "in two", "late", "early", "open", "invented", "last pause", "joined"],
+    ids=["right", "missing", "in two", "late", "early", "open", "invented", "last pause", "another"],
 )
 def test_an_absence_is_one_episode_from_its_begin_to_its_end(
     spans: list[tuple[float, float | None]], found: list[str]
