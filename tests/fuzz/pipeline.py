@@ -98,7 +98,7 @@ class Pipeline:
             "calls": len(calls.calls),
             "bridges": len(calls.bridges),
             "names": len(calls._by_name),
-            "moving": len(calls._moving),
+            "moving": len(calls.moving),
             "dirty": len(calls._dirty),
             "held": len(self.stream._held),
             "members": sum(len(agent.members) for agent in agents._agents.values()),
