@@ -127,6 +127,7 @@ class Bookkeeper:
         seen: Callable[[Sequence[Fact]], None] = lambda _facts: None,
         learned: Callable[[Sequence[AgentState]], None] = lambda _states: None,
         away: Callable[[Sequence[AwayEpisode]], None] = lambda _episodes: None,
+        keep: Callable[[Sequence[Fact]], None] = lambda _facts: None,
         reconciled: Callable[[Report, int], None] = lambda _report, _bad: None,
         readable: Callable[[str], None] = lambda _why: None,
         settle: float = SETTLE,
@@ -145,6 +146,7 @@ class Bookkeeper:
             seen: gets calls and parts that nobody had seen, and queue stays of which more is known now, for today's figures.
             learned: gets states of agents that nobody had seen, for the live core.
             away: gets what the books know of absences that go on, for the live rule.
+            keep: gets what was completed, for a spool that may have it as it was before, and would write that again.
             reconciled: gets each comparison, and how many unreadable lines were met for the first time.
             readable: hears after each round why the books could not be read; "" when they could.
             settle: seconds the books get to have something.
@@ -155,7 +157,7 @@ class Bookkeeper:
         self._pbx, self._rules, self._books = pbx, rules, books
         self._records, self._writer = records, writer
         self._now, self._seen, self._learned, self._reconciled = now, seen, learned, reconciled
-        self._away = away
+        self._away, self._keep = away, keep
         self._settle, self._lag, self._every = settle + books.behind, lag + books.behind, every
         self._readable, self._failed = readable, 0  # rounds in a row
         self._gaps: dict[str, Gap] = {}
@@ -327,6 +329,7 @@ class Bookkeeper:
             return
         self._writer.put(found.new, from_books=True)
         self._writer.put(found.completed)
+        self._keep(found.completed)
         await self._writer.committed()
         self.status.filled += len(found.new) + len(found.completed)
         known_now = [one for one in found.completed if isinstance(one, QueueStay) and _told_late(one)]

@@ -102,6 +102,7 @@ class Room:
             seen=service.seen_marks,
             learned=self.core.agents.learn,
             away=self.core.agents.learn_away,
+            keep=service.spool.put,
             reconciled=service.reconciled(name),
             readable=self._books_readable,
         )

@@ -146,11 +146,18 @@ class Disk:
     def __init__(self) -> None:
         self.now = T0
         self.rows: dict[FactKey, Any] = {}
+        self.spool: dict[FactKey, Fact] = {}
         self._waiting: list[tuple[float, Fact, bool]] = []
 
     def put(self, facts: Iterable[Fact], *, from_books: bool = False) -> None:
         kinds = (AgentState, AwayEpisode, Gap, Incident, Link)
         self._waiting += [(self.now, fact, from_books) for fact in facts if isinstance(fact, kinds)]
+
+    def keep(self, facts: Iterable[Fact]) -> None:
+        """The spool has the newest of each kind that it takes; here it is never trimmed, as if each death came before that."""
+        for fact in facts:
+            if type(fact) in KEPT:
+                self.spool[fact.key] = fact
 
     async def committed(self) -> None:
         self.flush()
@@ -239,6 +246,8 @@ class Daemon:
         self.listens = False
 
     async def start(self, booted: float) -> None:
+        self.disk.put(self.disk.spool.values())
+        self.disk.flush()
         memory, seen = self.disk.memory(booted), await self.disk.seen_between(PBX)
         self.core.restore(memory)
         self.keeper = Bookkeeper(
@@ -250,6 +259,7 @@ class Daemon:
             now=lambda: self.disk.now,
             learned=self.core.agents.learn,
             away=self.core.agents.learn_away,
+            keep=self.disk.keep,
             every=1e9,
         )
         await self.keeper.restore(seen)
@@ -268,6 +278,7 @@ class Daemon:
     def _step(self, event: ev.Event) -> None:
         outcome = self.core.step(event)
         self.commands += outcome.commands
+        self.disk.keep(outcome.facts)
         self.disk.put(outcome.facts)
         self.keeper.take(outcome.facts)
 
