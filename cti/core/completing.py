@@ -346,10 +346,13 @@ class Completion:
     def _talk_changes(self, stored: Talk, told: Talk) -> dict[str, Any]:
         changes = self._unknown(stored, told, _TALK)
         over = told.ended_at
-        if over is not None and self._missed(over) and over < (stored.ended_at or over) - TOGETHER:
+        went_on = over is not None and self._missed(over) and over < (stored.ended_at or over) - TOGETHER
+        if went_on:
             changes["ended_at"] = over  # nobody saw that one talk ended and the next began
         concluded = self._missed(told.started_at) and told.queue is not None
-        if stored.queue != told.queue and (concluded or stored.queue in self._taken_back):
+        another = self._is_guess(stored.started_at) and told.started_at > stored.started_at + TOGETHER
+        known = not (concluded or another or went_on or stored.queue in self._taken_back)
+        if stored.queue != told.queue and not known:
             changes["queue"] = told.queue  # that it was this queue's was concluded
         return changes
 

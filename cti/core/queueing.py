@@ -187,7 +187,7 @@ def connect(  # noqa: PLR0917 - who, where, by whom, when
     calls.answer(stay.call, at)
     for talk in stay.call.talks:
         theirs = agent and talk.agent == agent and talk.started_at >= at
-        if talk.queue is None and theirs and (talk.waiters is None or leg.uniqueid in talk.waiters):
+        if talk.queue is None and theirs and leg.uniqueid in talk.waiters:
             talk.queue = stay.queue
             calls.touch(talk)
     owed = calls.connected.setdefault((stay.queue, device), [])

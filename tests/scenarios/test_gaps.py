@@ -72,7 +72,7 @@ def interrupted(events: Sequence[ev.Event], dies: int, returns: int) -> tuple[Se
     return session, Gap("gap", PBX, events[dies - 1].at - _BEFORE, back, "stopped")
 
 
-def fill(session: Session, gap: Gap, rows: Rows) -> Plan:
+def fill(session: Session, gap: Gap, rows: Rows, *later: Gap) -> Plan:
     """Plan with what the store would give, and write as it does."""
     calls = {call.id: call for call in session.all(Call)}
 
@@ -90,7 +90,7 @@ def fill(session: Session, gap: Gap, rows: Rows) -> Plan:
         session.all(AgentState),
         parts(Recording),
     )
-    found = plan(PBX, RULES, [gap], rows, known)
+    found = plan(PBX, RULES, [gap, *later], rows, known)
     for fact in (*found.new, *found.completed):
         session.latest[fact.key] = fact
     return found
@@ -111,6 +111,42 @@ def gaps_of(name: str, count: int) -> list[tuple[int, int]]:
     """Where it dies and comes back, in numbers of events."""
     dice = random.Random(name)
     return [(d, r) for d, r in (sorted(dice.choices(range(1, count + 1), k=2)) for _ in range(GAPS)) if d < r]
+
+
+def interrupted_twice(events: Sequence[ev.Event], places: Sequence[int]) -> tuple[Session, list[Gap]]:
+    """The same with two deaths: it dies, comes back, dies and comes back at these numbers of events."""
+    session, gaps, begin = Session(), list[Gap](), 0
+    for dies, returns in (places[:2], places[2:]):
+        core = Core(PBX, RULES)
+        resynced = list[ev.Event]()
+        if begin:
+            core.restore(remember(session.latest.values()))
+            resynced = [Shadow(events[:begin]).resynced(events[begin - 1].at + 0.00001)]
+        play(core, [*resynced, *events[begin:dies]], session)
+        back = events[returns - 1].at + 0.00001
+        gaps.append(Gap(f"gap{returns}", PBX, events[dies - 1].at - _BEFORE, back, "stopped"))
+        begin = returns
+    core = Core(PBX, RULES)
+    core.restore(remember(session.latest.values()))
+    play(core, [Shadow(events[:begin]).resynced(gaps[-1].ended_at), *events[begin:]], session)
+    return session, gaps
+
+
+@pytest.mark.parametrize(
+    "name", ["attended_cancelled_by_feature_code", "attended_to_a_queue_cancelled_by_feature_code"]
+)
+def test_a_consultation_between_two_gaps_is_nobodys_queues(name: str) -> None:
+    """B3: what was seen of a talk between two deaths goes to the talk that the books have for then, and to its queue."""
+    run, rows, dice = run_of(loaded()[name]), books(name), random.Random(name)
+    events = heard(name, run)
+    first = next(n for n, event in enumerate(events) if isinstance(event, ev.ChannelCreated))
+    for _ in range(120):
+        places = sorted(dice.sample(range(first + 1, len(events)), k=4))
+        session, gaps = interrupted_twice(events, places)
+        fill(session, gaps[0], rows, *gaps[1:])
+        found = against_plan(on_record(session), run)
+        other = [one for one in found if one.quality == Quality.COMPLETE or not explain(one)]
+        assert not other, f"{places} {other}"
 
 
 @pytest.mark.parametrize("name", loaded())
