@@ -374,7 +374,7 @@ class TalkPart:
         self.agent = leg.agent
         self.device = leg.device
         self.queue: str | None = None
-        self.waiters: tuple[str, ...] = ()  # who of them had joined a queue; of a talk from the store not known
+        self.waiters: tuple[str, ...] = ()  # who of them had joined a queue; not known of a stored talk
         self.started_at = started_at
         self.ended_at: float | None = None
         self.hold = 0.0
