@@ -33,6 +33,7 @@ T = TypeVar("T")
 USER = "cti"
 _READY_TIMEOUT_S = 30.0
 _PR_SET_PDEATHSIG = 1
+_WAL_SEGMENT_B = 2**20  # the smallest there is
 _SETTINGS = {
     "fsync": "off",  # survives a killed server, not a power cut
     "full_page_writes": "off",
@@ -132,10 +133,19 @@ class Postgres:
         """Go on after `freeze`."""
         self._signal(signal.SIGCONT)
 
-    def limit_files(self, size: int | None) -> None:
-        """Let no file grow beyond `size` bytes, as a full disk does; None: there is room again."""
-        limit = "unlimited" if size is None else str(size)
-        for pid in self._pids():  # by the same user: that needs no privilege
+    def fill_disk(self) -> None:
+        """Let no table grow beyond a megabyte, as a full disk does.
+
+        A file of the WAL may have that size: it is there beforehand, and PostgreSQL panics where it cannot write to it.
+        """
+        self._limit_files(str(_WAL_SEGMENT_B))
+
+    def make_room(self) -> None:
+        """After `fill_disk`: there is room again."""
+        self._limit_files("unlimited")
+
+    def _limit_files(self, limit: str) -> None:
+        for pid in self._all_pids():  # by the same user: that needs no privilege
             command = ["prlimit", f"--pid={pid}", f"--fsize={limit}:"]
             done = subprocess.run(command, capture_output=True, text=True, check=False, **self._child())
             if done.returncode != 0 and Path(f"/proc/{pid}").exists():
@@ -195,6 +205,7 @@ class Postgres:
         secret.chmod(0o644)  # its directory is private
         options = [
             "-D", str(self.data), "-U", USER, "--encoding=UTF8", "--locale=C", "--no-sync",
+            f"--wal-segsize={_WAL_SEGMENT_B // 2**20}",
             "--auth=scram-sha-256", f"--pwfile={secret}", "-c", f"scram_iterations={_SETTINGS['scram_iterations']}",
         ]  # fmt: skip
         done = subprocess.run(
@@ -244,12 +255,19 @@ class Postgres:
         return self._process.pid
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in self._pids():
+        for pid in self._all_pids():
             with contextlib.suppress(ProcessLookupError):  # a child that has ended meanwhile
                 os.kill(pid, number)
 
+    def _all_pids(self) -> Iterator[int]:
+        """The server, then its children, those too that it forked until what is done to it was done."""
+        done: set[int] = set()
+        while found := [pid for pid in self._pids() if pid not in done]:
+            done.update(found)
+            yield from found
+
     def _pids(self) -> list[int]:
-        """The server and its children: it goes first to sleep, so that no new child escapes."""
+        """The server and its children."""
         pid = self._pid()
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

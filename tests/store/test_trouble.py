@@ -145,9 +145,10 @@ async def test_a_full_disk_under_postgresql(pg_own: Postgres) -> None:
     async with await open_store(pg_own.url("postgres"), on_trouble=told) as store:
         store.writer.put([bulky(0)])
         await store.writer.committed()
-        pg_own.limit_files(400_000)
+        pg_own.fill_disk()
         await goes_through(store, told)
-        pg_own.limit_files(None)
+        assert "could not extend file" in told.details[0]
+        pg_own.make_room()
         await caught_up(store, told)
 
 
