@@ -29,6 +29,7 @@ from tests.books.conftest import KINDS, Tables, in_mariadb, in_postgresql
 from tests.mariadb.provision import Tree as MariaDBTree
 from tests.mariadb.server import MariaDB
 from tests.pbx.asterisk import Lab
+from tests.pbx.duty import duty_row, now_segment, publish_row
 from tests.pbx.phones import PhoneNetwork
 from tests.pbx.provision import provision
 from tests.pg.server import Postgres
@@ -109,6 +110,7 @@ async def written(
             for number, queue in (("4001", "sales"), ("4002", "support")):
                 await ami.db_put("cti-hotline", number, queue)
                 await ami.db_put("cti-hotline-queue", queue, queue)
+                await publish_row(ami, queue, duty_row(now_segment("o")))
             await calls(phones)
             made = Written(lab, phones, tables)
             await made.settled()

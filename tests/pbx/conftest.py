@@ -18,10 +18,10 @@ import pytest_asyncio
 
 from tests.pbx.amiclient import AmiClient
 from tests.pbx.asterisk import PUBLISHER, READER, Lab
+from tests.pbx.duty import publish_row
 from tests.pbx.phones import PhoneNetwork
 from tests.pbx.provision import Tree, find_tree, provision
 
-SHANGHAI_OFFSET_S = 8 * 3600
 T = TypeVar("T")
 
 
@@ -41,17 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pin_row(pin: str, salt: str = "ab12") -> str:
     """The value of ``cti-agent/<id>/pin``."""
     return f"{salt}:{hashlib.sha1((salt + pin).encode()).hexdigest()}"
-
-
-def duty_row(rest: str) -> str:
-    """A complete duty row with its checksum."""
-    return f"1|{hashlib.md5(rest.encode()).hexdigest()[:8]}|{rest}"
-
-
-def now_segment(kind: str) -> str:
-    """A segment that covers this minute."""
-    now = int(time.time())
-    return f"{now - 60}-{now + 3600}:{kind}"
 
 
 def zone_where_it_is(hour: int) -> str:
@@ -88,10 +77,7 @@ class Pbx:
             await self.publisher.db_put(f"cti-agent/{agent}", key, value)
 
     async def publish_duty(self, hotline: str, row: str) -> None:
-        """Put a row for today and, lest midnight passes during a test, for tomorrow."""
-        for offset in (0, 86400):
-            day = time.strftime("%Y%m%d", time.gmtime(time.time() + SHANGHAI_OFFSET_S + offset))
-            await self.publisher.db_put(f"cti-duty/{hotline}", day, row)
+        await publish_row(self.publisher, hotline, row)
 
     async def set_global(self, name: str, value: str) -> None:
         await self.ami.action("Setvar", {"Variable": name, "Value": value})

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from tests.pbx.conftest import SUPERVISOR, Pbx, duty_row, eventually, now_segment, zone_where_it_is
+from tests.pbx.conftest import SUPERVISOR, Pbx, eventually, zone_where_it_is
+from tests.pbx.duty import duty_row, now_segment
 
 PIN = "1234"
 FIRST, SECOND = "13911110001", "13911110002"

@@ -23,7 +23,8 @@ from cti.daemon.inbox import Inbox
 from cti.daemon.link import LONGEST_LINE, Timing
 from cti.daemon.recorder import RecordingSummary, arrivals, read_recording, record
 from tests.pbx.asterisk import ACTOR, PUBLISHER, READER, Asterisk
-from tests.pbx.conftest import Pbx, duty_row, now_segment
+from tests.pbx.conftest import Pbx
+from tests.pbx.duty import duty_row, now_segment
 from tests.pbx.provision import Tree
 
 PIN = "1234"

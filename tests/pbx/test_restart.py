@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.pbx.asterisk import PUBLISHER, AsteriskError, Lab
-from tests.pbx.conftest import duty_row, now_segment, pin_row
+from tests.pbx.conftest import pin_row
+from tests.pbx.duty import duty_row, now_segment, publish_row
 from tests.pbx.phones import PhoneNetwork
 from tests.pbx.provision import PROJECT_ROOT, Tree
 
@@ -38,10 +38,7 @@ async def test_rows_and_logins_survive_a_killed_pbx(tree: Tree) -> None:
             await publisher.db_put("cti-agent/2001", "pin", pin_row(PIN))
             await publisher.db_put("cti-agent/2001", "queues", "sales:0")
             await publisher.db_put("cti-hotline", "4002", "night")
-            row = duty_row(now_segment(f"d:{MOBILE}"))
-            for offset in (0, 86400):
-                day = time.strftime("%Y%m%d", time.gmtime(time.time() + 8 * 3600 + offset))
-                await publisher.db_put("cti-duty/night", day, row)
+            await publish_row(publisher, "night", duty_row(now_segment(f"d:{MOBILE}")))
         await phones.login("1001", "2001", PIN)
         # A killed Asterisk loses about the last half second of AstDB writes; that loss is not what this test is about.
         await asyncio.sleep(1)

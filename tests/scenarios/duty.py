@@ -1,9 +1,7 @@
 """Calls after hours: the ladder of duty numbers that the daemon left in the PBX beforehand (D4)."""
 
-import time
-
 from cti.core.facts import Direction, Disposition, EndedBy
-from tests.pbx.conftest import SHANGHAI_OFFSET_S, duty_row, now_segment
+from tests.pbx.duty import duty_row, now_segment, publish_row
 from tests.scenarios.model import Record, Talked, scenario
 from tests.scenarios.stage import Stage
 
@@ -17,9 +15,7 @@ async def published(s: Stage, *numbers: str) -> None:
     row = duty_row(now_segment("d:" + "&".join(numbers) if numbers else "c"))
     hotline = f"duty-{s.play.index:03d}"
     await s.house.pbx.db_put("cti-hotline", s.number("night"), hotline)
-    for later in (0, 86_400):  # lest midnight passes meanwhile
-        day = time.strftime("%Y%m%d", time.gmtime(time.time() + SHANGHAI_OFFSET_S + later))
-        await s.house.pbx.db_put(f"cti-duty/{hotline}", day, row)
+    await publish_row(s.house.pbx, hotline, row)
 
 
 @scenario(
