@@ -272,6 +272,8 @@ def _since(state: AgentState) -> float:
 
 def _within_its_second(told: AgentState, on_record: Sequence[AgentState]) -> AgentState:
     """queue_log has the begin of a second: whoever was seen within it in the state before came into this one after that."""
+    if told.since % 1:
+        return told
     before = [
         one.since
         for one in on_record

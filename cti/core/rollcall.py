@@ -140,10 +140,13 @@ class Forgotten:
         if isinstance(fact, AgentState):
             self._told[fact.agent] = fact
 
-    def among(self, events: Iterable[ev.Event]) -> Iterator[ev.Event]:
-        """These events, and among them what corrects agents who were found otherwise than the lines have it."""
-        for event in events:
-            yield from self._before(event.at)
+    def among(self, events: Sequence[ev.Event]) -> Iterator[ev.Event]:
+        """These events, and among them what corrects agents who were found otherwise than the lines have it.
+
+        Not before the lines that are older than that: of calls some things are told ahead of their time.
+        """
+        for event, due in zip(events, _due(events), strict=True):
+            yield from self._before(due)
             yield event
         yield from self._before(_NEVER)
 
@@ -163,3 +166,13 @@ class Forgotten:
             right = paused.get(queue) == seat.reason or (alike and not seat.sure)
             if queue not in told.queues or not right:
                 yield _member(found, seat, when)
+
+
+def _due(events: Sequence[ev.Event]) -> list[float]:
+    """Of each event the time up to which every line about members has been told before it."""
+    due, line = [], _NEVER
+    for event in reversed(events):
+        if isinstance(event, ev.MemberSeen | ev.MemberRemoved):
+            line = min(line, event.at)
+        due.append(min(line, event.at))
+    return due[::-1]

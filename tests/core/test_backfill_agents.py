@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
-from cti.core.backfill import Rows, plan
+from cti.core import events as ev
+from cti.core.backfill import Rows, _within_its_second, plan
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.facts import AgentState, Cause, Gap, State
 from cti.core.memory import Known
+from cti.core.rollcall import Forgotten, RollCall
 from cti.core.rules import Rules
+from tests.core.dialogue import seen_member
 
 GAP = Gap("p-1192", "p", 1132.0, 1192.437, "link")
 
@@ -143,3 +146,31 @@ def test_only_the_first_look_after_a_begin_tells_what_was_forgotten() -> None:
     rows = replace(book(*lines), since=1050.0)
     new = plan("p", Rules(), [GAP], rows, known).new
     assert [(one.state, one.since) for one in new if isinstance(one, AgentState)] == [(State.AWAY, 1159.0)]
+
+
+def test_a_line_is_told_before_what_was_found_after_it_whatever_is_told_ahead() -> None:
+    """B3: of a call something is told ahead of its time; who was found how is not told with it."""
+    found = state(State.AWAY, ASKED.ended_at, Cause.LINK_LOST, "lunch")
+    lines = book(START, "1136|NONE|q1|11|PAUSE|lunch").queue_log
+    forgotten = Forgotten(RollCall([found], lines), [1135.0], [ASKED.ended_at])
+    ahead = ev.BridgeLeft(1138.2, "b", "1.1")
+    line = seen_member(1136.0, "11", "PJSIP/11", "q1", what="changed", paused=True, reason="lunch")
+    after = ev.BridgeLeft(1138.3, "b", "1.2")
+    told = list(forgotten.among([ahead, line, after]))
+    assert [told[0], told[1], told[-1]] == [ahead, line, after]
+    assert [event.at for event in told[2:-1]] == [ASKED.ended_at]
+
+
+def test_how_somebody_was_found_keeps_its_instant() -> None:
+    """B3: it is no line of queue_log, which is dated with the begin of its second."""
+    found = state(State.AWAY, 1150.4, Cause.LINK_LOST, "lunch")
+    back = state(State.AVAILABLE, 1151.0)
+    assert _within_its_second(replace(found, previous=State.AVAILABLE), [back]) == replace(
+        found, previous=State.AVAILABLE
+    )
+    assert (
+        _within_its_second(
+            replace(found, since=1150.0, previous=State.AVAILABLE), [replace(back, since=1150.6)]
+        ).since
+        > 1150.6
+    )
