@@ -7,6 +7,7 @@ gap is marked gapped; what is gone ended unseen, at the latest when the list was
 import math
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from cti.core import events as ev
 from cti.core import facts, queueing, talks
@@ -29,6 +30,7 @@ from cti.core.people import age_of
 _UP = 6  # ChannelState
 _TWO_PARTY = "basic"  # BridgeType; calls whose channels share such a bridge are one
 _DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel is said to run
+_DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
 _SAME_START = 1.0  # s by which a listed age (whole seconds) may seem shorter than it is
 _SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
 # Channels in these applications tie no calls together, whatever bridge or linkedid they share with others.
@@ -276,10 +278,11 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         two_party = bridge.kind in {"", _TWO_PARTY} and bridge.talkable and len(members) == 2  # noqa: PLR2004 - the edge
         if two_party and not any(leg.own_line for leg in members):
             calls.join(members[0].call, members[1].call)
+    dialling = {channel.uniqueid for channel in seen.channels if channel.application in _DIALLING}
     for leg in list(calls.legs.values()):
         if leg.bridge is not None or leg.dialed:
             calls.leads_on(leg)
-        leg.relays = leg.relays or _relays(leg)
+        leg.relays = leg.relays or _relays(leg, dialling)
     for leg in list(calls.legs.values()):
         calls.refresh_talks(leg, seen.at)
 
@@ -291,11 +294,11 @@ def _bridge(bridge_id: str, listed: Mapping[str, ev.BridgeSeen] | None) -> talks
     return None if known is None else talks.Bridge(bridge_id, known.kind, known.technology)
 
 
-def _relays(leg: LegPart) -> bool:
-    """Whether a Local half must have led on to a phone that was rung after it; who dialled whom is not listed."""
+def _relays(leg: LegPart, dialling: AbstractSet[str]) -> bool:
+    """Whether a Local half leads on, or has led on, to a phone that was rung after it; who dialled whom is not listed."""
     if not leg.channel.startswith("Local/") or leg.uniqueid == leg.call.origin:
         return False
-    return leg.pair is None or _led_on(leg)
+    return leg.pair is None or leg.pair in dialling or _led_on(leg)
 
 
 def _led_on(leg: LegPart) -> bool:
@@ -341,9 +344,15 @@ def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
     ringing = [calls.legs[channel.uniqueid] for channel in seen.channels if channel.state != _UP]
     for leg in sorted(ringing, key=lambda leg: age_of(leg.uniqueid)):
         fresh = leg.attempt is None and leg.dial_status is None and not calls.rings_already(leg)
-        if leg.dialed and leg.agent is not None and fresh:
+        if leg.dialed and leg.agent is not None and fresh and not _rang_for_another(leg):
             stay = next((stay for stay in leg.call.stays if stay.outcome is None), None)
             calls.begin_attempt(leg, stay, seen.at)
+
+
+def _rang_for_another(leg: LegPart) -> bool:
+    """Whether this phone rang behind a member's Local channel that is gone already."""
+    over = (attempt.ended_at for attempt in leg.call.attempts if attempt.agent == leg.agent)
+    return any(at is not None and at >= leg.started_at for at in over)
 
 
 def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:

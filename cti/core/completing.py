@@ -276,17 +276,24 @@ class Completion:
             if not moved and told.outcome is not None and other:
                 changes |= {name: getattr(told, name) for name in _HOW_LEFT}
                 self._taken_back.add(stored.queue)
-        if self._missed(told.joined_at) and self._joined_elsewhen(stored, told):
+        if self._missed(told.joined_at) and self._elsewhen(stored.joined_at, told.joined_at):
             changes["joined_at"] = told.joined_at  # a list has waits in whole seconds
-        if "left_at" not in changes and self._noticed_late(stored.left_at, told.left_at):
-            changes["left_at"] = told.left_at
+        for name in ("answered_at", "left_at"):
+            if name not in changes and self._noticed_late(getattr(stored, name), getattr(told, name)):
+                changes[name] = getattr(told, name)
+        if left and told.uniqueid != stored.uniqueid:
+            changes["uniqueid"] = told.uniqueid  # it waited no more for somebody to take its place
+        # Found talking: when they were put through, after what the agent was told first, was concluded.
+        if left and stored.left_at is not None and stored.left_at == stored.answered_at:
+            changes |= {"left_at": told.left_at} if self._elsewhen(stored.left_at, told.left_at) else {}
         if {"answered_at", "left_at", "joined_at"} & changes.keys() or stored.wait is None:
             changes |= {"wait": told.wait} if told.wait != stored.wait else {}
         self._update(stored, changes)
 
-    def _joined_elsewhen(self, stored: QueueStay, told: QueueStay) -> bool:
-        """Whether the books know better when they joined; an instant that is queue_log's alone has whole seconds."""
-        return abs(stored.joined_at - told.joined_at) > (1.0 if told.joined_at.is_integer() else TOGETHER)
+    @staticmethod
+    def _elsewhen(stored: float, told: float | None) -> bool:
+        """Whether the books know better when that was; an instant that is queue_log's alone has whole seconds."""
+        return told is not None and abs(stored - told) > (1.0 if told.is_integer() else TOGETHER)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
         stored = self._attempts.get(told.id)
@@ -364,9 +371,15 @@ class Completion:
             self._add(call_id, told)
             return
         unseen = stored.result not in _LED_ON and any(gap.ended_at > stored.at for gap in self._gaps)
-        if unseen and told.result not in {PENDING, stored.result}:
-            changes = {"result": told.result}
-            self._update(stored, changes if stored.to or not told.to else {**changes, "to": told.to})
+        concluded = unseen and told.result not in {PENDING, stored.result}
+        changes = {"result": told.result} if concluded else {}
+        if told.kind != stored.kind and any(gap.began_at < stored.at for gap in self._gaps):
+            concluded = True  # whether the consultation was answered yet decides between kinds
+            changes = {"kind": told.kind} | ({"result": told.result} if told.result != PENDING else {})
+        if told.to and not stored.to and (concluded or told.result == stored.result):
+            changes["to"] = told.to
+        if changes:
+            self._update(stored, changes)
 
     def _together(self, stored: Talk, told: Talk) -> float:
         """Seconds that both last, when it is more than two accounts of one instant differ by; else 0."""
@@ -444,7 +457,7 @@ class Completion:
         """Whether it happened before a gap was over, and was concluded from what was seen after it."""
         if ours is None or theirs is None or theirs > ours - TOGETHER:
             return False
-        return any(theirs < gap.ended_at <= ours + SAME_INSTANT for gap in self._gaps)
+        return any(theirs - TOGETHER < gap.ended_at <= ours + SAME_INSTANT for gap in self._gaps)
 
     def _later(self, ours: float, theirs: float) -> bool:
         """Whether the books know no more than that an Asterisk died, and we heard of it later than they."""
@@ -464,7 +477,7 @@ class Completion:
 
     def _missed(self, at: float) -> bool:
         """Whether the signs of what happened then were missed, or some of them: then it was concluded, not seen."""
-        return any(gap.began_at - TOGETHER < at < gap.ended_at for gap in self._gaps)
+        return any(gap.began_at - TOGETHER < at < gap.ended_at + TOGETHER for gap in self._gaps)
 
 
 def sourced(part: Part, source: str) -> Part:
@@ -483,7 +496,7 @@ def same_ringing(stored: Attempt, told: Attempt) -> bool:
         return False
     over = stored.ended_at if stored.ended_at is not None else float("inf")
     ends = told.ended_at if told.ended_at is not None else float("inf")
-    return stored.started_at <= ends and told.started_at <= over
+    return stored.started_at <= ends + TOGETHER and told.started_at <= over + TOGETHER
 
 
 def _written_over(told: Iterable[QueueStay]) -> set[str]:

@@ -62,6 +62,9 @@ class Shadow:
                 channel.state = event.state
             case ev.DialBegan():
                 channel.application = "AppDial"
+                source = self._channels.get(event.source)
+                if source is not None and not source.application:
+                    source.application = "Dial"
             case ev.StaysOnLine():
                 channel.application = "AgentLogin"
             case ev.MemberCalled():
