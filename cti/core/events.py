@@ -159,6 +159,7 @@ class AttendedTransferred:
     application: str  # Dial, Queue … when the other side of the consultation is one
     bridge: str  # where the two are together now, "" when they are not
     done: bool
+    consultation: str = ""  # the bridge that the consultation is in, or is to be in
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ A transfer is an explicit edge: the call, the consultation and whoever was reach
 went shows later, by who talks with the one who was handed on, or by how the ringing that followed ended.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cti.core import events as ev
@@ -11,6 +13,7 @@ from cti.core import queueing
 from cti.core.endings import leg_outcome
 from cti.core.facts import AttemptOutcome, StayOutcome
 from cti.core.parts import PENDING, CallPart, LegPart, TransferPart
+from cti.core.people import age_of
 
 if TYPE_CHECKING:
     from cti.core.calls import Calls
@@ -37,13 +40,14 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     leg = calls.legs.get(e.by)
     if leg is None or _known(leg, e):
         return
+    consultation = _members(calls, e.consultation)
+    e = replace(e, to=e.to or _dialled(calls, consultation | _members(calls, e.bridge)))
     if not e.done:
+        if e.second == e.by:  # by feature code, and dialled though whoever was to be handed on had hung up
+            _join(calls, leg, consultation)
         _begin(calls, leg, "attended", e).result = "failed"
         return
-    for uniqueid in (e.second, e.whom, e.target):
-        other = calls.legs.get(uniqueid)
-        if other is not None:
-            calls.show(calls.join(leg.call, other.call))
+    _join(calls, leg, (e.second, e.whom, e.target))
     target = calls.legs.get(e.target) or _met(calls, e)
     rings = target is None or (target.dialed and target.answered_at is None) or target.ringing
     waits = e.application in _STILL_OPEN if e.application else rings
@@ -53,6 +57,26 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     _wait_on(calls, e)
 
 
+def _members(calls: "Calls", bridge: str) -> set[str]:
+    found = calls.bridges.get(bridge)
+    return found.members if found is not None else set()
+
+
+def _dialled(calls: "Calls", there: Iterable[str]) -> str:
+    """The number of a consultation by feature code: that of its Local channel, the youngest there is."""
+    here = sorted((uniqueid for uniqueid in there if uniqueid in calls.legs), key=age_of, reverse=True)
+    channels = (calls.legs[uniqueid].channel for uniqueid in here)
+    names = (channel.removeprefix("Local/") for channel in channels if channel.startswith("Local/"))
+    return next((name.split("@", 1)[0] for name in names), "")
+
+
+def _join(calls: "Calls", leg: LegPart, others: Iterable[str]) -> None:
+    for uniqueid in others:
+        other = calls.legs.get(uniqueid)
+        if other is not None:
+            calls.show(calls.join(leg.call, other.call))
+
+
 def _known(leg: LegPart, e: ev.BlindTransferred | ev.AttendedTransferred) -> bool:
     """Whether this was told before."""
     return any((part.at, part.device) == (e.at, leg.device) for part in leg.call.transfers)
@@ -60,8 +84,7 @@ def _known(leg: LegPart, e: ev.BlindTransferred | ev.AttendedTransferred) -> boo
 
 def _met(calls: "Calls", e: ev.AttendedTransferred) -> LegPart | None:
     """Whom the one who was handed on is together with: Asterisk does not always name the target."""
-    bridge = calls.bridges.get(e.bridge)
-    others = (bridge.members if bridge is not None else set()) - {e.whom, e.by, e.second}
+    others = _members(calls, e.bridge) - {e.whom, e.by, e.second}
     return calls.legs.get(min(others)) if others else None
 
 

@@ -99,6 +99,8 @@ def _consulted(m: Message) -> str:
     channel = m.get("TransferTargetChannel", "")
     if channel.startswith("Local/"):
         return channel.removeprefix("Local/").split("@", 1)[0][:LONGEST]
+    if m.get("Result") != "Success":
+        return ""  # they are still connected with whom they were before
     return str(either(text("TransferTargetExten"), text("SecondTransfererConnectedLineNum")).read(m))
 
 
@@ -215,6 +217,7 @@ _KINDS: Mapping[str, _Reader] = {
         application=text("DestApp"),
         bridge=given("DestBridgeUniqueid"),
         done=_DONE,
+        consultation=given("SecondBridgeUniqueid"),
     ),
     "Pickup": _kind(ev.PickedUp, uniqueid=_UNIQUEID, target=must("TargetUniqueid")),
     "AgentLogin": _kind(ev.StaysOnLine, uniqueid=_UNIQUEID),

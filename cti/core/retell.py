@@ -126,6 +126,10 @@ class _Teller:
         for rows in self.channels.values():
             for name in {row.channel for row in rows}:
                 self._named.setdefault(name, []).append(rows[0])
+        self._visitors: dict[str, set[str]] = {}  # of each bridge, everybody who was ever in it
+        for row in self.rows:
+            if row.event == "BRIDGE_ENTER":
+                self._visitors.setdefault(str(row.extra.get("bridge_id", "")), set()).add(row.uniqueid)
 
     def tell(self) -> list[ev.Event]:
         for place, row in enumerate(self.rows):
@@ -356,6 +360,36 @@ class _Teller:
         kind = "holding" if technology == "holding_bridge" else "base" if row.app == "ConfBridge" else "basic"
         up = not self._still_rings(row)
         self._add(place, 0, ev.BridgeEntered(row.at, bridge, row.uniqueid, "", kind, technology, "", up))
+        if row.channel.endswith(";1") and self._consults(row.uniqueid):
+            self._dialled_all_the_same(place, row, bridge)
+
+    def _dialled_all_the_same(self, place: int, row: CelRow, bridge: str) -> None:
+        """A consultation that nobody comes to: whoever was to be handed on hung up before it was dialled.
+
+        It was asked for by the phone of its linkedid that has the number it is dialled from.
+        """
+        if len(self._visitors[bridge]) > 1:
+            return
+        half = self._called(row.channel[:-1] + "2", row.at)
+        numbers = {one.number for one in self.channels.get(half, ()) if one.number}
+        asked = [
+            uniqueid
+            for uniqueid, rows in self.channels.items()
+            if not rows[0].channel.startswith("Local/")
+            and self._is_of(rows, place, row.linkedid)
+            and rows[0].number in numbers
+        ]
+        if len(asked) == 1:
+            exten = self.channels[row.uniqueid][0].exten
+            failed = ev.AttendedTransferred(
+                row.at, asked[0], asked[0], "", "", exten, "", "", done=False, consultation=bridge
+            )
+            self._add(place, 1, failed)
+
+    def _is_of(self, rows: Sequence[CelRow], place: int, linkedid: str) -> bool:
+        """Whether this channel lived there, with that linkedid."""
+        before = [one for one in rows if self._places[id(one)] <= place]
+        return bool(before) and before[-1].event != "CHAN_END" and before[-1].linkedid == linkedid
 
     def _still_rings(self, row: CelRow) -> bool:
         """Whether a consultation is in the bridge already, and whom it calls has not answered."""
@@ -389,7 +423,8 @@ class _Teller:
         """DIALSTATUS of a ringing that was not answered."""
         over = source.ended_at - row.at < _AT_ONCE
         if source.name == "Queue":
-            if cause not in _PHONE_SPOKE and self._queue_cancelled(row, source):
+            spoke = cause in _PHONE_SPOKE and self._ringing(row, source) != {"RINGCANCELED"}
+            if not spoke and self._queue_cancelled(row, source):
                 return "CANCEL"
             return "CHANUNAVAIL" if _STATUS_BY_CAUSE.get(cause) == "CHANUNAVAIL" else "NOANSWER"
         if any(one.event == "ANSWER" for one in self.channels[row.uniqueid]):
@@ -432,18 +467,17 @@ class _Teller:
                 return True
             gave_up = wait.of.outcome is StayOutcome.ABANDONED and wait.left_at is not None
             if gave_up and abs((wait.left_at or 0.0) - row.at) < _AT_ONCE:
-                return not self._rang_out(row, source)
+                return self._ringing(row, source) != {"RINGNOANSWER"}
         return False
 
-    def _rang_out(self, row: CelRow, source: _App) -> bool:
-        """Whether queue_log has this ringing as not answered, though the caller gave up in that instant."""
-        verbs = {
+    def _ringing(self, row: CelRow, source: _App) -> set[str]:
+        """What queue_log says of this ringing: that it was not answered, or that it was given up."""
+        return {
             line.verb
             for line in self._ringings.get(source.channel, ())
             if -_SECOND < row.at - line.at < 1 + _SECOND
             and self.seats.device_of(line.member, line.at) == device_of(row.channel)
         }
-        return verbs == {"RINGNOANSWER"}
 
     def _tell_requests(self) -> None:
         """Who hung up, once for each, as they leave their bridge."""

@@ -198,3 +198,23 @@ def test_the_second_queue_may_ring_before_the_first_ones_phone_is_hung_up() -> N
     queues = [attempt.queue for attempt in told(name, hurried, log).all(Attempt)]
     assert queues == [attempt.queue for attempt in told(name, cel, log).all(Attempt)]
     assert [queue and queue[:7] for queue in queues] == ["sales-0", "support"]
+
+
+def test_a_phone_that_declines_as_the_caller_hangs_up_was_given_up() -> None:
+    """queue_log has which came first, the refusal (cause 21) or the caller's hangup: a ringing that was cancelled."""
+    name = "queue_abandoned_while_ringing"
+    cel, log = books(name)
+    [rung] = [leg.uniqueid for leg in told(name, cel, log).all(Leg) if leg.agent]
+    declined = [
+        replace(row, extra={**row.extra, "hangupcause": 21})
+        if (row.event, row.uniqueid) == ("HANGUP", rung)
+        else row
+        for row in cel
+    ]
+    assert declined != cel
+    [attempt] = told(name, declined, log).all(Attempt)
+    assert attempt.outcome is AttemptOutcome.CANCELLED
+    refused = [replace(row, verb="RINGNOANSWER") if row.verb == "RINGCANCELED" else row for row in log]
+    assert refused != log
+    [attempt] = told(name, declined, refused).all(Attempt)
+    assert attempt.outcome is AttemptOutcome.REJECTED

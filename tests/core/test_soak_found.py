@@ -1,5 +1,7 @@
 """What the soak found about the live stream, small enough to read (B1, B3)."""
 
+from dataclasses import replace
+
 from cti.core import events as ev
 from cti.core.core import Core
 from cti.core.facts import (
@@ -11,10 +13,12 @@ from cti.core.facts import (
     QueueStay,
     StayOutcome,
     Talk,
+    Transfer,
 )
 from tests.core.dialogue import remember, seen_member
 from tests.core.shadow import Shadow
-from tests.scenarios.judge import PBX, RULES, Session, play
+from tests.scenarios.judge import PBX, RULES, Session, events_of, play
+from tests.scenarios.run import FIXTURES
 
 LINE, CUSTOMER = "100.1", "105.2"
 
@@ -161,3 +165,33 @@ def test_a_caller_who_hangs_up_as_they_are_connected_ended_the_call() -> None:
     play(Core(PBX, RULES), told, pbx)
     call = next(call for call in pbx.all(Call) if call.merged_into is None)
     assert (call.disposition, call.ended_by) == (Disposition.ANSWERED, EndedBy.CALLER)
+
+
+def test_a_transfer_whose_target_is_not_named_went_to_what_its_consultation_dialled() -> None:
+    """B1: under load AttendedTransfer names nobody; the Local channel in the consultation's bridge has the number."""
+    events = list(events_of(FIXTURES / "half_finished_by_feature_code.ami.gz"))
+    nameless = [
+        replace(event, to="") if isinstance(event, ev.AttendedTransferred) else event for event in events
+    ]
+    assert nameless != events
+    found = []
+    for told in (events, nameless):
+        session = Session()
+        play(Core(PBX, RULES), told, session)
+        found.append([transfer.to for transfer in session.all(Transfer)])
+    assert found[0] == found[1]
+    assert found[0][0]
+
+
+def test_a_consultation_of_another_line_stays_a_call_of_its_own_when_its_transfer_fails() -> None:
+    """B1: what a failed transfer was to connect is one call only where a feature code dialled it for that call."""
+    events: list[ev.Event] = [
+        created(100.0, LINE, "PJSIP/1001-00000001", "810"),
+        created(101.0, CUSTOMER, "PJSIP/1001-00000002", "811"),
+        ev.BridgeEntered(101.5, "b2", CUSTOMER, "", "basic", "simple_bridge", ""),
+        ev.AttendedTransferred(102.0, LINE, CUSTOMER, "", "", "811", "", "", done=False, consultation="b2"),
+    ]
+    session = Session()
+    play(Core(PBX, RULES), events, session)
+    assert [call.merged_into for call in session.all(Call)] == [None, None]
+    assert [transfer.result for transfer in session.all(Transfer)] == ["failed"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -151,6 +151,7 @@ def _calls(cel: Sequence[Row], cdr: Sequence[Row], starts: Iterable[float]) -> l
         if row["uniqueid"] not in born:
             continue
         own = row["uniqueid"]
+        births.live(row)
         match row["event"]:
             case "CHAN_START":
                 ties.tie(own, *(one for one in births.parents(row) if one in born))
@@ -161,9 +162,13 @@ def _calls(cel: Sequence[Row], cdr: Sequence[Row], starts: Iterable[float]) -> l
                 ties.tie(own, *(extra[name] for name in _SAID if extra.get(name) in born))
             case "BRIDGE_ENTER":
                 births.app(row)
-                ties.tie(own, *company.enter(row))
+                together = company.enter(row)
+                births.met(together)
+                ties.tie(own, *together)
             case "BRIDGE_EXIT" | "CHAN_END":
                 company.leave(row)
+    for own, who in list(births.askers(ties)):
+        ties.tie(own, who)
     return _told(born, cel, cdr, ties, company)
 
 
@@ -171,7 +176,8 @@ class _Births:
     """Into which call a channel is born: that of its linkedid.
 
     A consultation for a transfer is a Local channel that nobody dialled; it belongs to the call once it meets somebody of
-    it in a bridge, and whom it rings belongs to the consultation. (Who asked for it may be gone before it meets anybody.)
+    it in a bridge, and whom it rings belongs to the consultation. One that meets nobody belongs to the phone that asked
+    for it: of its linkedid, living as it was born, with the number that it is dialled from.
     """
 
     def __init__(self, cel: Iterable[Row]) -> None:
@@ -183,12 +189,43 @@ class _Births:
         self._calling: set[str] = set()  # these run Dial or Queue, and have nobody yet
         self._halves: dict[str, str] = {}
         self._rings: dict[str, str] = {}  # uniqueid of an inner half of a Local channel to what it dials
+        self._phones: dict[str, Row] = {}  # the last row of each that lives
+        self._asked: dict[
+            str, dict[str, str]
+        ] = {}  # consultation that has met nobody to the phones that may have asked, and their numbers
+        self._from: dict[str, str] = {}  # uniqueid of an inner half of a Local channel to the number it has
 
     def forget(self) -> None:
         """The PBX began anew: nothing runs, and names come again."""
         self._halves.clear()
         self._rings.clear()
         self._calling.clear()
+        self._phones.clear()
+
+    def live(self, row: Row) -> None:
+        """Any row of a channel."""
+        own, name = row["uniqueid"], row["channel"]
+        if row["event"] == "CHAN_END":
+            self._phones.pop(own, None)
+        elif not name.startswith("Local/"):
+            self._phones[own] = row
+        elif name.endswith(";2") and row["number"]:
+            self._from.setdefault(own, row["number"])
+
+    def met(self, ones: Iterable[str]) -> None:
+        """These are in one bridge."""
+        together = list(ones)
+        if len(together) > 1:
+            for own in together:
+                self._asked.pop(own, None)
+
+    def askers(self, halves: _Sets) -> Iterator[tuple[str, str]]:
+        """Consultations that met nobody, each with who asked for it."""
+        numbers = {halves.of(own): number for own, number in self._from.items()}
+        for own, phones in self._asked.items():
+            who = [phone for phone, number in phones.items() if number == numbers.get(halves.of(own))]
+            if len(who) == 1:
+                yield own, who[0]
 
     def parents(self, row: Row) -> list[str]:
         name = row["channel"]
@@ -197,6 +234,10 @@ class _Births:
             own, above = row["uniqueid"], row["linkedid"]
             dialled = own in self._dialled or (own in self._cut and above in self._calling)
             born_in = [above] if name.endswith(";1") and dialled else []
+            if name.endswith(";1") and not dialled and above != own:
+                self._asked[own] = {
+                    phone: last["number"] for phone, last in self._phones.items() if last["linkedid"] == above
+                }
             return [one for one in (other, *born_in) if one]
         device = _device(name)
         ringing = [own for own, data in self._rings.items() if device in data.replace("@", "&").split("&")]

@@ -242,3 +242,17 @@ def test_a_wrong_count_is_explained_by_a_dropped_recall_alone() -> None:
     assert [explain(one) for one in found("p-12.2")] == ["recall_dropped"]
     assert [explain(one) for one in found()] == [""]
     assert [explain(one) for one in found(calls[0].id, "p-12.2")] == [""]
+
+
+def test_a_consultation_that_meets_nobody_is_of_whoever_asked_for_it() -> None:
+    """B4: by the linkedid and the number it is dialled from; a number of nobody who lives there ties it to nobody."""
+    name = "attended_by_feature_code_of_a_caller_who_hangs_up"
+    cel = (FIXTURES / f"{name}.cel.csv").read_text()
+    assert len(Ledger.read("", "", cel).calls) == 1
+    half = '"Local/' + cel.split('"Local/', 2)[2].split(";2", 1)[0].split(";1", 1)[0] + ';2"'
+    dialled = [
+        line.replace('"1001"', '"1009"') if half in line and "CHAN_START" not in line else line
+        for line in cel.splitlines()
+    ]
+    assert dialled != cel.splitlines()
+    assert len(Ledger.read("", "", "\n".join(dialled)).calls) == 2
