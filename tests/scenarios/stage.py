@@ -278,6 +278,16 @@ class Stage:
 
     async def place(self, to: str, *, via: str, number: str, name: str) -> Line:
         """Anybody calls anything."""
+        # Whoever is cut short while dialling has dialled: the phone is put down like any other.
+        dialled = asyncio.ensure_future(self._dial(to, via, number, name))
+        try:
+            return await asyncio.shield(dialled)
+        except asyncio.CancelledError:
+            with contextlib.suppress(AmiError):
+                await (await dialled).hangs_up()
+            raise
+
+    async def _dial(self, to: str, via: str, number: str, name: str) -> Line:
         to = self.play.number(to) if to in self.play.numbers else to
         ident = f"p{next(_ids)}-{int(time.time())}"
         if number:
