@@ -35,6 +35,7 @@ _LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slo
 _ANSWERED_ELSEWHERE = 26  # Q.850 cause
 _SECOND = 0.3  # s by which a line of queue_log may be dated beside its second
 _AT_ONCE = 0.1  # s between two signs of one thing
+_HASTE = 0.01  # s by which a timer may seem to run out early
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
 _DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
 _DIALLERS: Mapping[str, str] = {"AppDial": "Dial", "AppQueue": "Queue"}  # what a rung channel is said to run
@@ -437,7 +438,9 @@ class _Teller:
         last = next((r for r in reversed(self.channels[source.channel]) if r.event == "HANGUP"), None)
         said = str(last.extra.get("dialstatus", "")) if last is not None and over else ""
         if said == "ANSWER":  # this dial's, or one's that was before it
-            said = "CANCEL" if self._answered_elsewhere(source) else "NOANSWER"
+            rang = row.at - self.channels[row.uniqueid][0].at
+            given_up = self._answered_elsewhere(source) or not _ran_out(source, rang)
+            said = "CANCEL" if given_up else "NOANSWER"
         return said or "NOANSWER"
 
     def _answered_elsewhere(self, source: _App) -> bool:
@@ -638,6 +641,15 @@ def member_seen(row: QueueRow, seats: Seats, *, paused: bool, reason: str) -> ev
         row.at if paused else 0.0,
         0.0,
     )
+
+
+def _ran_out(dial: _App, rang: float) -> bool:
+    """Whether so many seconds are as long as it was to ring."""
+    seconds = dial.data.split(",")[1:2]
+    try:
+        return rang >= float(seconds[0]) - _HASTE
+    except (IndexError, ValueError):
+        return False
 
 
 def _dial_string(data: str, device: str) -> str:

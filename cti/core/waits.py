@@ -5,7 +5,7 @@ what is known is the wait that app_queue counted, and that one pass begins where
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cti.core.cel import CelRow, queue_of, runs_of
 from cti.core.facts import StayOutcome
@@ -36,6 +36,7 @@ class Wait:
 def refine(passes: Sequence[QueuePass], channels: Mapping[str, Sequence[CelRow]]) -> list[Wait]:
     """The waits of passes in the book's order, of channels that are among these."""
     found: list[Wait] = []
+    rung: dict[str, list[Sequence[CelRow]]] | None = None
     of_channel: dict[str, list[QueuePass]] = {}
     for one in passes:
         of_channel.setdefault(one.uniqueid, []).append(one)
@@ -45,8 +46,31 @@ def refine(passes: Sequence[QueuePass], channels: Mapping[str, Sequence[CelRow]]
         for n, one in enumerate(ones if rows else ()):
             goes_on = n + 1 < len(ones) and not _begins(ones[n + 1], rows or (), one.entered_at + _SECOND)
             before = _refine(one, rows or (), before, channels, goes_on=goes_on)
+            if goes_on and before.left_at is not None and one.outcome is not StayOutcome.ANSWERED:
+                rung = _rung(channels) if rung is None else rung
+                theirs = channels.get(ones[n + 1].member_channel, ())
+                before = _between(before, rung.get(rows[0].linkedid, ()) if rows else (), theirs)
             found.append(before)
     return found
+
+
+def _rung(channels: Mapping[str, Sequence[CelRow]]) -> dict[str, list[Sequence[CelRow]]]:
+    """The channels that queues rang, by the linkedid of whom they were rung for."""
+    found: dict[str, list[Sequence[CelRow]]] = {}
+    for rows in channels.values():
+        if any(row.app == "AppQueue" for row in rows):
+            found.setdefault(rows[0].linkedid, []).append(rows)
+    return found
+
+
+def _between(wait: Wait, rung: Sequence[Sequence[CelRow]], next_answers: Sequence[CelRow]) -> Wait:
+    """The wait, over between what it still rang in its last second and the ringing that led to the next one's answer."""
+    left_at, of = wait.left_at or 0.0, wait.of
+    second = of.ended_at if of.ended_at is not None else of.entered_at
+    until = next_answers[0].at if next_answers else second + _SECOND
+    overs = (rows[-1].at for rows in rung if wait.joined_at <= rows[0].at < second)
+    last = max((at for at in overs if second <= at <= until), default=wait.joined_at)
+    return replace(wait, left_at=max(last, min(left_at, max(until, second))))
 
 
 def _begins(one: QueuePass, rows: Sequence[CelRow], after: float) -> list[float]:

@@ -218,3 +218,16 @@ def test_a_phone_that_declines_as_the_caller_hangs_up_was_given_up() -> None:
     assert refused != log
     [attempt] = told(name, declined, refused).all(Attempt)
     assert attempt.outcome is AttemptOutcome.REJECTED
+
+
+def test_a_dial_that_ends_before_its_time_was_given_up() -> None:
+    """DIALSTATUS may be that of an earlier dial; whether this one rang to its end, its timeout says."""
+    name = "blind_and_not_answered"
+    cel, log = books(name)
+    over = next(n for n, row in enumerate(cel) if row.event == "APP_END" and row.app == "Dial")
+    soon = [*cel[:over], *(replace(row, at=row.at - 0.3) for row in cel[over:])]
+    assert soon[over].at > cel[over - 1].at
+    whole, cut = told(name, cel, log), told(name, soon, log)
+    assert [one.result for one in whole.all(Transfer)] == ["no_answer"]
+    assert [one.result for one in cut.all(Transfer)] == ["failed"]
+    assert AttemptOutcome.CANCELLED in {one.outcome for one in cut.all(Attempt)}
