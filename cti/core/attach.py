@@ -175,13 +175,19 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     # Of these nothing but their making was seen, and the dial that ties them to a call will not be told any more.
     _tie(calls, [leg for leg in calls.legs.values() if not leg.call.shown and not leg.own_line], set())
     there = {channel.uniqueid for channel in seen.channels}
+    for leg in calls.legs.values():
+        leg.moving |= (
+            leg.talk is not None and leg.uniqueid in there
+        )  # with whom is not known before the bridges are
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
         calls.end_leg(leg, "", max(gone_at, _latest(leg)))
     for call in list(calls.calls.values()):
         calls.end_if_empty(call, max(gone_at, call.started_at))
     for channel in seen.channels:
-        if channel.uniqueid in calls.legs:  # which is not stored
-            calls.legs[channel.uniqueid].own_line = channel.application == "AgentLogin"
+        if channel.uniqueid in calls.legs:
+            known = calls.legs[channel.uniqueid]
+            known.own_line = channel.application == "AgentLogin"  # which is not stored
+            known.dialed |= channel.application in _DIALLED
     found: list[ev.ChannelSeen] = []
     own_line = _alone(seen)
     for channel in sorted(seen.channels, key=lambda c: (-c.duration, age_of(c.uniqueid))):
@@ -283,6 +289,8 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         if leg.bridge is not None or leg.dialed:
             calls.leads_on(leg)
         leg.relays = leg.relays or _relays(leg, dialling)
+    for leg in calls.legs.values():
+        leg.moving = False
     for leg in list(calls.legs.values()):
         calls.refresh_talks(leg, seen.at)
 

@@ -115,7 +115,8 @@ class Completion:
         self._met, self._overwritten = self._meet(stored.id, stays), _written_over(stays)
         changes = self._call_changes(stored, told)
         sides = stored.ended_by is not told.ended_by and {stored.ended_by, told.ended_by} <= _SIDES
-        if sides and any(isinstance(part, Talk) and self._unheard(part) for part in parts):
+        unseen = told.ended_at is not None and self._missed(told.ended_at)
+        if sides and (unseen or any(isinstance(part, Talk) and self._unheard(part) for part in parts)):
             changes["ended_by"] = told.ended_by  # who had hung up had handed on: others talked after them
         self._update(stored, changes)
         for part in parts:
@@ -164,9 +165,10 @@ class Completion:
 
         Where queue_log lacks a pass that is on record, CEL's run of it looks like one more.
         """
-        told = [part for part in parts if isinstance(part, QueueStay) and part.outcome in NOT_LET_IN]
+        stays = [part for part in parts if isinstance(part, QueueStay)]
+        told = [part for part in stays if part.outcome in NOT_LET_IN]
         on_record = [one for one in self._on_record(call_id) if isinstance(one, QueueStay)]
-        met = paired([one for one in on_record if one.outcome in NOT_LET_IN], told)
+        met = paired(_not_before(stays, met_passes, on_record), told)
         read = {stay.id for stay in met_passes.values()}
         unread = [one for one in on_record if one.outcome not in NOT_LET_IN and one.id not in read]
         told = [one for one in told if one.id in met or not let_in(one, unread)]
@@ -357,7 +359,7 @@ class Completion:
         if went_on:
             changes["ended_at"] = over  # nobody saw that one talk ended and the next began
         concluded = self._missed(told.started_at) and told.queue is not None
-        another = self._is_guess(stored.started_at) and told.started_at > stored.started_at + TOGETHER
+        another = self._is_guess(stored.started_at) and self._seen_before(told, stored.started_at)
         known = not (concluded or another or went_on or stored.queue in self._taken_back)
         if stored.queue != told.queue and not known:
             changes["queue"] = told.queue  # that it was this queue's was concluded
@@ -391,6 +393,13 @@ class Completion:
             return max(seconds, SAME_INSTANT)
         found_late = self._is_guess(stored.started_at) and told.started_at < stored.started_at
         return SAME_INSTANT if found_late and seconds > -TOGETHER and self._only(told, stored) else 0.0
+
+    def _seen_before(self, told: Talk, looked_at: float) -> bool:
+        """Whether somebody who looked then saw what was before this talk."""
+        channel = told.id.rpartition("/")[0]
+        others = (one for one in self._told_talks if one is not told and one.id.rpartition("/")[0] == channel)
+        covered = any(one.started_at <= looked_at <= (one.ended_at or float("inf")) for one in others)
+        return covered or told.started_at > looked_at + TOGETHER
 
     def _only(self, told: Talk, stored: Talk) -> bool:
         """Whether the books have no other talk of that channel that lasts while the one on record does."""
@@ -509,6 +518,26 @@ def _written_over(told: Iterable[QueueStay]) -> set[str]:
             found.add(one.id)
         after[one.uniqueid] = one
     return found
+
+
+def _not_before(
+    told: Iterable[QueueStay], met_passes: Mapping[str, QueueStay], on_record: Iterable[QueueStay]
+) -> list[QueueStay]:
+    """The refusals on record, each when it was seen at the latest.
+
+    One before a pass that seemed to be given up, after which nothing comes, was seen as that pass was over.
+    """
+    seen: dict[float, float] = {}
+    for one in told:
+        stored = met_passes.get(one.id)
+        if stored is not None and stored.left_at is not None and stored.outcome is StayOutcome.ABANDONED:
+            otherwise = one.outcome not in {None, StayOutcome.ABANDONED}
+            seen |= {stored.joined_at: stored.left_at} if otherwise else {}
+    refused = (one for one in on_record if one.outcome in NOT_LET_IN)
+    return [
+        one if one.queue else replace(one, joined_at=seen.get(one.joined_at, one.joined_at))
+        for one in refused
+    ]
 
 
 def _by_call(known: Known) -> dict[str, list[Part]]:

@@ -23,6 +23,7 @@ _ABOUT = (
     "member_channel",
     "swapped",
     "bridge",
+    "consultation",
 )
 
 

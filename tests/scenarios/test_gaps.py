@@ -113,22 +113,24 @@ def gaps_of(name: str, count: int) -> list[tuple[int, int]]:
     return [(d, r) for d, r in (sorted(dice.choices(range(1, count + 1), k=2)) for _ in range(GAPS)) if d < r]
 
 
-def interrupted_twice(events: Sequence[ev.Event], places: Sequence[int]) -> tuple[Session, list[Gap]]:
-    """The same with two deaths: it dies, comes back, dies and comes back at these numbers of events."""
-    session, gaps, begin = Session(), list[Gap](), 0
-    for dies, returns in (places[:2], places[2:]):
-        core = Core(PBX, RULES)
-        resynced = list[ev.Event]()
-        if begin:
+def broken(
+    events: Sequence[ev.Event], places: Sequence[int], kinds: Sequence[str]
+) -> tuple[Session, list[Gap]]:
+    """The same with several breaks, `stopped` (it dies) or `link`: each from one of these numbers of events to the next."""
+    session, gaps, core, heard_from = Session(), list[Gap](), Core(PBX, RULES), 0
+    resynced = list[ev.Event]()
+    for kind, dies, returns in zip(kinds, places[::2], places[1::2], strict=True):
+        last, back = events[dies - 1].at, events[returns - 1].at + 0.00001
+        play(core, [*resynced, *events[heard_from:dies]], session)
+        if kind == "stopped":
+            core = Core(PBX, RULES)
             core.restore(remember(session.latest.values()))
-            resynced = [Shadow(events[:begin]).resynced(events[begin - 1].at + 0.00001)]
-        play(core, [*resynced, *events[begin:dies]], session)
-        back = events[returns - 1].at + 0.00001
-        gaps.append(Gap(f"gap{returns}", PBX, events[dies - 1].at - _BEFORE, back, "stopped"))
-        begin = returns
-    core = Core(PBX, RULES)
-    core.restore(remember(session.latest.values()))
-    play(core, [Shadow(events[:begin]).resynced(gaps[-1].ended_at), *events[begin:]], session)
+        else:
+            play(core, [ev.LinkLost(last, "gone")], session)
+        gaps.append(Gap(f"gap{len(gaps)}", PBX, last - _BEFORE, back, kind))
+        resynced = [Shadow(events[:returns]).resynced(back)]
+        heard_from = returns
+    play(core, [*resynced, *events[heard_from:]], session)
     return session, gaps
 
 
@@ -142,7 +144,7 @@ def test_a_consultation_between_two_gaps_is_nobodys_queues(name: str) -> None:
     first = next(n for n, event in enumerate(events) if isinstance(event, ev.ChannelCreated))
     for _ in range(120):
         places = sorted(dice.sample(range(first + 1, len(events)), k=4))
-        session, gaps = interrupted_twice(events, places)
+        session, gaps = broken(events, places, ["stopped", "stopped"])
         fill(session, gaps[0], rows, *gaps[1:])
         found = against_plan(on_record(session), run)
         other = [one for one in found if one.quality == Quality.COMPLETE or not explain(one)]
