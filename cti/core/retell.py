@@ -12,12 +12,12 @@ Instants of queue_log are whole seconds: where CEL saw the same thing happen, it
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from cti.core import events as ev
 from cti.core.books import QueueRow
 from cti.core.cel import CelRow, channels_of
+from cti.core.dials import STATUS_BY_CAUSE, App, Dials, asks_first, dial_string
 from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import StayOutcome
 from cti.core.passes import passes
@@ -31,48 +31,14 @@ _JOINS = 3  # the step of a joining among what a row tells
 _REFUSED, _REFUSED_LAST = 1, 99  # of being turned away by the first queue of a run, or by its last
 _GOES_ON = -1  # likewise, of one right after a leaving that comes before that row
 _WITHIN = 0.999  # s of a whole second
-_LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slower
-_ANSWERED_ELSEWHERE = 26  # Q.850 cause
-_SECOND = 0.3  # s by which a line of queue_log may be dated beside its second
 _AT_ONCE = 0.1  # s between two signs of one thing
-_HASTE = 0.01  # s by which a timer may seem to run out early
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
-_DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
-_DIALLERS: Mapping[str, str] = {"AppDial": "Dial", "AppQueue": "Queue"}  # what a rung channel is said to run
 
-_STATUS_BY_CAUSE: Mapping[int, str] = {
-    17: "BUSY",
-    26: "CANCEL",
-    1: "CHANUNAVAIL",
-    3: "CHANUNAVAIL",
-    20: "CHANUNAVAIL",
-    27: "CHANUNAVAIL",
-    34: "CONGESTION",
-    38: "CONGESTION",
-    42: "CONGESTION",
-}
-_PHONE_SPOKE = frozenset({17, 21})  # busy, rejected
 _QUEUE_STATUS: Mapping[StayOutcome | None, str] = {
     StayOutcome.TIMEOUT: "TIMEOUT",
     StayOutcome.EMPTY: "LEAVEEMPTY",
     StayOutcome.WITHDRAWN: "WITHDRAW",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _App:
-    """One run of Dial or Queue on a channel; instants are epochs, places are row numbers."""
-
-    channel: str  # uniqueid
-    name: str
-    data: str
-    place: int
-    began_at: float
-    end_place: int  # of APP_END; that of the last row when there is none
-    ended_at: float
-
-    def runs_at(self, place: int) -> bool:
-        return self.place < place <= self.end_place
 
 
 def retell(
@@ -109,16 +75,10 @@ class _Teller:
         self._waits: dict[str, list[Wait]] = {}
         for wait in refine(passes(queue_log), self.channels):
             self._waits.setdefault(wait.of.uniqueid, []).append(wait)
-        self._ringings: dict[str, list[QueueRow]] = {}  # by uniqueid of who waited
-        for line in queue_log:
-            if line.verb in {"RINGNOANSWER", "RINGCANCELED"}:
-                self._ringings.setdefault(line.callid, []).append(line)
         self._at = list(accumulate((row.at for row in self.rows), max))
         self._told: list[tuple[tuple[int, int, int], ev.Event]] = []
         self._places = {id(row): place for place, row in enumerate(self.rows)}
-        self._apps = self._read_apps()
-        self._originated = self._read_originated()
-        self._diallers: dict[str, _App | None] = {}
+        self._dials = Dials(self.rows, self.channels, self._places, self._waits, queue_log, self.seats)
         self._stays_on_line: set[str] = set()
         self._picked: set[str] = set()  # rung channels whose call somebody else took
         self._named: dict[
@@ -230,7 +190,7 @@ class _Teller:
                 row.uniqueid,
                 row.linkedid,
                 row.channel,
-                _RING if came_in and not self._is_originated(row.uniqueid) else _DOWN,
+                _RING if came_in and not self._dials.is_originated(row.uniqueid) else _DOWN,
                 row.number,
                 row.name,
                 row.context,
@@ -238,23 +198,23 @@ class _Teller:
             ),
         )
         self._caller_id(row)
-        source = self._dialler(row.uniqueid)
+        source = self._dials.of(row.uniqueid)
         place = self._pair_place(row, place)
         if source is not None:
             self._dial(place, row, source)
-        elif self._is_dialled(row.uniqueid):
+        elif self._dials.is_dialled(row.uniqueid):
             number = device_of(row.channel)
             self._add(place, 2, ev.DialBegan(row.at, "", row.uniqueid, number, ""))
 
     def _answered(self, place: int, row: CelRow) -> None:
         consults = row.channel.endswith(";1") and row.linkedid != row.uniqueid  # for an attended transfer
-        if consults and not self._is_dialled(row.uniqueid):
+        if consults and not self._dials.is_dialled(row.uniqueid):
             self._add(place, 1, ev.ChannelStateChanged(row.at, row.uniqueid, _UP, ""))
-        if not self._is_dialled(row.uniqueid) and not consults:
+        if not self._dials.is_dialled(row.uniqueid) and not consults:
             return
-        source = self._dialler(row.uniqueid)
+        source = self._dials.of(row.uniqueid)
         caller = source.channel if source is not None else ""
-        if source is not None and _asks_first(source):  # the dial ends when they have agreed to take the call
+        if source is not None and asks_first(source):  # the dial ends when they have agreed to take the call
             rows = self.channels[row.uniqueid]
             agreed = next((one for one in rows if one.event == "BRIDGE_ENTER"), None)
             if agreed is None:
@@ -274,83 +234,24 @@ class _Teller:
     def _caller_id(self, start: CelRow) -> None:
         """A caller's number or name that the dialplan changed, or that came after the channel."""
         number, name = start.number, start.name
-        originated = self._is_originated(start.uniqueid)  # these have their caller's before they are rung
+        originated = self._dials.is_originated(
+            start.uniqueid
+        )  # these have their caller's before they are rung
         for row in self.channels[start.uniqueid]:
             if (row.number or row.name) and (row.number, row.name) != (number, name):
                 number, name = row.number, row.name
                 changed = ev.CallerChanged(row.at, row.uniqueid, number, name)
                 self._add(self._places[id(start if originated else row)], 1 if originated else -1, changed)
 
-    def _dial(self, place: int, row: CelRow, source: _App) -> None:
+    def _dial(self, place: int, row: CelRow, source: App) -> None:
         device = device_of(row.channel)
         if source.name == "Queue":
             waits = [wait for wait in self._waits.get(source.channel, ()) if wait.joined_at <= row.at]
             queue = waits[-1].of.queue if waits else source.data.split(",", 1)[0]
             member = self.seats.agent_at(device, row.at)
             self._add(place, 1, ev.MemberCalled(row.at, queue, source.channel, row.uniqueid, member, device))
-        dialled = (_dial_string(source.data, device) if source.name == "Dial" else "") or device
+        dialled = (dial_string(source.data, device) if source.name == "Dial" else "") or device
         self._add(place, 2, ev.DialBegan(row.at, source.channel, row.uniqueid, dialled, ""))
-
-    def _is_dialled(self, uniqueid: str) -> bool:
-        return self._is_originated(uniqueid) or self._dialler(uniqueid) is not None
-
-    def _is_originated(self, uniqueid: str) -> bool:
-        return uniqueid in self._originated
-
-    def _dialler(self, uniqueid: str) -> _App | None:
-        """The run of Dial or Queue that rang this channel."""
-        if uniqueid not in self._diallers:
-            self._diallers[uniqueid] = self._find_dialler(uniqueid)
-        return self._diallers[uniqueid]
-
-    def _find_dialler(self, uniqueid: str) -> _App | None:
-        start = self.channels[uniqueid][0]
-        by = next((_DIALLERS[r.app] for r in self.channels[uniqueid] if r.app in _DIALLERS), "")
-        unborn = len(self.channels[uniqueid]) == 1  # the PBX died before it noted who rings it
-        if start.linkedid == uniqueid or start.channel.endswith(";2") or not (by or unborn):
-            return None
-        place, device = self._places[id(start)], device_of(start.channel)
-        running = [
-            app
-            for app in self._apps.get(start.linkedid, ())
-            if app.runs_at(place) and app.channel != uniqueid
-        ]
-        by_name = [app for app in running if _dial_string(app.data, device)]
-        found = by_name or running
-        return found[-1] if found else None
-
-    def _read_originated(self) -> set[str]:
-        """Channels that a program or a transfer rang. Now and then they answer before Asterisk has noted their AppDial2."""
-        found = {row.uniqueid for row in self.rows if row.app == "AppDial2"}
-        for uniqueid, (first, *others) in self.channels.items():
-            answer = next((row for row in others if row.event == "ANSWER"), None)
-            outgoing = first.exten == "s" and first.linkedid == uniqueid and not first.channel.endswith(";2")
-            if outgoing and answer is not None and not answer.app:
-                found.add(uniqueid)
-        return found
-
-    def _read_apps(self) -> Mapping[str, list[_App]]:
-        """Every run of Dial and Queue, by linkedid as their channel's birth had it."""
-        found: dict[str, list[_App]] = {}
-        for rows in self.channels.values():
-            for n, row in enumerate(rows):
-                if row.event != "APP_START" or row.app not in _DIALLING:
-                    continue
-                over = (r for r in rows[n + 1 :] if r.event in {"APP_END", "CHAN_END"})
-                end = next(over, self.rows[-1])  # it runs on, however little its channel does meanwhile
-                app = _App(
-                    row.uniqueid,
-                    row.app,
-                    row.appdata,
-                    self._places[id(row)],
-                    row.at,
-                    self._places[id(end)],
-                    end.at,
-                )
-                found.setdefault(row.linkedid, []).append(app)
-        for apps in found.values():
-            apps.sort(key=lambda app: app.place)
-        return found
 
     def _bridge(self, place: int, row: CelRow) -> None:
         bridge = str(row.extra.get("bridge_id", ""))
@@ -401,86 +302,28 @@ class _Teller:
     def _consults(self, uniqueid: str) -> bool:
         """Whether this is what a phone's feature code, or a program, rang for an attended transfer."""
         first = self.channels[uniqueid][0]
-        return first.channel.endswith(";1") and first.linkedid != uniqueid and not self._is_dialled(uniqueid)
+        return (
+            first.channel.endswith(";1")
+            and first.linkedid != uniqueid
+            and not self._dials.is_dialled(uniqueid)
+        )
 
     # -- endings
 
     def _hangup(self, place: int, row: CelRow) -> None:
         cause = int(row.extra.get("hangupcause", 0) or 0)
-        source = self._dialler(row.uniqueid)
+        source = self._dials.of(row.uniqueid)
         events = {one.event for one in self.channels[row.uniqueid]}
         answered = "ANSWER" in events and (
-            source is None or not _asks_first(source) or "BRIDGE_ENTER" in events
+            source is None or not asks_first(source) or "BRIDGE_ENTER" in events
         )
         if source is not None and not answered and row.uniqueid not in self._picked:
-            status = self._dial_status(row, cause, source)
+            status = self._dials.status(row, cause, source)
             self._add(place, 1, ev.DialEnded(row.at, source.channel, row.uniqueid, status, ""))
-        elif self._is_originated(row.uniqueid) and "ANSWER" not in events and cause in _STATUS_BY_CAUSE:
-            self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, _STATUS_BY_CAUSE[cause], ""))
+        elif self._dials.is_originated(row.uniqueid) and "ANSWER" not in events and cause in STATUS_BY_CAUSE:
+            self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, STATUS_BY_CAUSE[cause], ""))
         mailbox = any(one.app == "VoiceMail" for one in self.channels[row.uniqueid])
         self._add(place, 5, ev.ChannelHungUp(row.at, row.uniqueid, cause, "", mailbox))
-
-    def _dial_status(self, row: CelRow, cause: int, source: _App) -> str:
-        """DIALSTATUS of a ringing that was not answered."""
-        over = source.ended_at - row.at < _AT_ONCE
-        if source.name == "Queue":
-            spoke = cause in _PHONE_SPOKE and self._ringing(row, source) != {"RINGCANCELED"}
-            if not spoke and self._queue_cancelled(row, source):
-                return "CANCEL"
-            return "CHANUNAVAIL" if _STATUS_BY_CAUSE.get(cause) == "CHANUNAVAIL" else "NOANSWER"
-        if any(one.event == "ANSWER" for one in self.channels[row.uniqueid]):
-            return "CONTINUE"  # picked up, and refused what they were asked
-        if cause in _STATUS_BY_CAUSE:
-            return _STATUS_BY_CAUSE[cause]
-        if self._forwarded(row, source):
-            return "CANCEL"
-        over = over and not self._dials_again(source)
-        last = next((r for r in reversed(self.channels[source.channel]) if r.event == "HANGUP"), None)
-        said = str(last.extra.get("dialstatus", "")) if last is not None and over else ""
-        if said == "ANSWER":  # this dial's, or one's that was before it
-            rang = row.at - self.channels[row.uniqueid][0].at
-            given_up = self._answered_elsewhere(source) or not _ran_out(source, rang)
-            said = "CANCEL" if given_up else "NOANSWER"
-        return said or "NOANSWER"
-
-    def _answered_elsewhere(self, source: _App) -> bool:
-        return any(
-            self._dialler(uniqueid) is source and any(row.event == "ANSWER" for row in rows)
-            for uniqueid, rows in self.channels.items()
-            if rows[0].linkedid == self.channels[source.channel][0].linkedid
-        )
-
-    def _forwarded(self, row: CelRow, source: _App) -> bool:
-        """Whether the phone sent the caller on to another number."""
-        of_source = self.channels[source.channel]
-        return any(one.event == "FORWARD" and abs(one.at - row.at) < _AT_ONCE for one in of_source)
-
-    def _dials_again(self, source: _App) -> bool:
-        of_channel = (app for apps in self._apps.values() for app in apps if app.channel == source.channel)
-        return any(app.place > source.place and app.name == "Dial" for app in of_channel)
-
-    def _queue_cancelled(self, row: CelRow, source: _App) -> bool:
-        """Whether the caller left, or another member was quicker."""
-        rung_at = self.channels[row.uniqueid][0].at
-        late = _LATE if row.extra.get("hangupcause") == _ANSWERED_ELSEWHERE else _AT_ONCE
-        for wait in self._waits.get(source.channel, ()):
-            if not wait.holds_at(rung_at):
-                continue
-            if wait.answer is not None and -_AT_ONCE < row.at - wait.answer.at < late:
-                return True
-            gave_up = wait.of.outcome is StayOutcome.ABANDONED and wait.left_at is not None
-            if gave_up and abs((wait.left_at or 0.0) - row.at) < _AT_ONCE:
-                return self._ringing(row, source) != {"RINGNOANSWER"}
-        return False
-
-    def _ringing(self, row: CelRow, source: _App) -> set[str]:
-        """What queue_log says of this ringing: that it was not answered, or that it was given up."""
-        return {
-            line.verb
-            for line in self._ringings.get(source.channel, ())
-            if -_SECOND < row.at - line.at < 1 + _SECOND
-            and self.seats.device_of(line.member, line.at) == device_of(row.channel)
-        }
 
     def _tell_requests(self) -> None:
         """Who hung up, once for each, as they leave their bridge."""
@@ -641,33 +484,3 @@ def member_seen(row: QueueRow, seats: Seats, *, paused: bool, reason: str) -> ev
         row.at if paused else 0.0,
         0.0,
     )
-
-
-def _ran_out(dial: _App, rang: float) -> bool:
-    """Whether so many seconds are as long as it was to ring."""
-    seconds = dial.data.split(",")[1:2]
-    try:
-        return rang >= float(seconds[0]) - _HASTE
-    except (IndexError, ValueError):
-        return False
-
-
-def _dial_string(data: str, device: str) -> str:
-    """Which of the things that Dial was told to ring is this device; "" when none is.
-
-    `PJSIP/1003` rings PJSIP/1003, `PJSIP/139@trunk-a` rings PJSIP/trunk-a, `Local/7@q/n` rings Local/7@q.
-    """
-    technology = device.split("/", 1)[0]
-    for target in data.split(",", 1)[0].split("&"):
-        kind, _, rest = target.partition("/")
-        number, _, peer = rest.partition("@")
-        names = {target, f"{kind}/{rest.removesuffix('/n')}", f"{kind}/{peer}", f"{kind}/{number}"}
-        if kind == technology and device in names:
-            return rest
-    return ""
-
-
-def _asks_first(app: _App) -> bool:
-    """Whether Dial runs a subroutine for whoever answers (options U and M), which may refuse the call."""
-    options = app.data.split(",")[2:3]
-    return app.name == "Dial" and bool(options) and ("U(" in options[0] or "M(" in options[0])

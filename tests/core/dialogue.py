@@ -186,6 +186,12 @@ class Dialogue:
     def rings_no_answer(self, queue: str, caller: str, uniqueid: str, agent: str, interface: str) -> None:
         self._line(ev.MemberRangNoAnswer, queue, caller, uniqueid, agent, interface)
 
+    def waits_in_vain(self, queue: str, caller: str, seconds: float, status: str = "") -> None:
+        """The caller waits so long, and leaves the queue unanswered; `status`: the QUEUESTATUS that is told then."""
+        self.wait(seconds)
+        self.abandon(queue, caller)
+        self.leave_queue(queue, caller, status=status)
+
     def abandon(self, queue: str, uniqueid: str) -> None:
         self._line(ev.CallerAbandoned, queue, uniqueid)
 

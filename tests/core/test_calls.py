@@ -105,9 +105,7 @@ def test_a_queue_that_times_out_was_not_abandoned(pbx: Dialogue) -> None:
 def test_queuestatus_says_why_a_caller_left(pbx: Dialogue, status: str, outcome: StayOutcome) -> None:
     """B1: even when the caller hangs up in the announcement that follows."""
     s.comes_in(pbx, "1", "q1")
-    pbx.wait(5)
-    pbx.abandon("q1", "1.1")
-    pbx.leave_queue("q1", "1.1")
+    pbx.waits_in_vain("q1", "1.1", 5)
     pbx.wait(2)
     pbx.asks_hangup("1.1")
     pbx.hangup("1.1", status=status)
@@ -119,9 +117,7 @@ def test_queuestatus_says_why_a_caller_left(pbx: Dialogue, status: str, outcome:
 def test_a_waiting_caller_whose_channel_is_hung_up_abandoned(pbx: Dialogue, *, by_device: bool) -> None:
     """B1: by the phone or by a manager; an earlier queue's QUEUESTATUS does not turn it into a timeout."""
     s.comes_in(pbx, "1", "q1")
-    pbx.wait(5)
-    pbx.abandon("q1", "1.1")
-    pbx.leave_queue("q1", "1.1")
+    pbx.waits_in_vain("q1", "1.1", 5)
     pbx.join("q2", "1.1", status="TIMEOUT")
     pbx.wait(3)
     pbx.asks_hangup("1.1", by_device=by_device)
@@ -137,9 +133,7 @@ def test_the_same_queue_twice_is_two_stays(pbx: Dialogue) -> None:
     """B1: a second timeout is told by the same QUEUESTATUS that the first left behind."""
     s.comes_in(pbx, "1", "q1")
     for status in ("TIMEOUT", ""):
-        pbx.wait(4)
-        pbx.abandon("q1", "1.1")
-        pbx.leave_queue("q1", "1.1", status="" if status else "TIMEOUT")
+        pbx.waits_in_vain("q1", "1.1", 4, status="" if status else "TIMEOUT")
         if status:
             pbx.join("q1", "1.1", status=status)
     pbx.hangup("1.1", status="TIMEOUT")
@@ -202,15 +196,11 @@ def test_who_is_turned_away_and_reaches_a_phone_was_turned_away_before(pbx: Dial
 def test_being_turned_away_after_a_timeout_is_told_by_another_word(pbx: Dialogue) -> None:
     """B1: and again after another queue's, which is news, too. Leaving itself still has the word from before."""
     s.comes_in(pbx, "1", "q1")
-    pbx.wait(4)
-    pbx.abandon("q1", "1.1")
-    pbx.leave_queue("q1", "1.1")
+    pbx.waits_in_vain("q1", "1.1", 4)
     pbx.up("1.1", status="TIMEOUT")
     pbx.up("1.1", status="FULL")
     pbx.join("q3", "1.1", status="FULL")
-    pbx.wait(4)
-    pbx.abandon("q3", "1.1")
-    pbx.leave_queue("q3", "1.1", status="FULL")
+    pbx.waits_in_vain("q3", "1.1", 4, status="FULL")
     pbx.up("1.1", status="TIMEOUT")
     pbx.hangup("1.1", status="FULL")
     full = StayOutcome.FULL
@@ -226,9 +216,7 @@ def test_being_turned_away_after_a_timeout_is_told_by_another_word(pbx: Dialogue
 def test_a_word_that_is_written_over_is_not_made_up(pbx: Dialogue) -> None:
     """B1: who is turned away right after a pass had its QUEUESTATUS replaced: how that ended is for queue_log to say."""
     s.comes_in(pbx, "1", "q1")
-    pbx.wait(4)
-    pbx.abandon("q1", "1.1")
-    pbx.leave_queue("q1", "1.1")
+    pbx.waits_in_vain("q1", "1.1", 4)
     pbx.hangup("1.1", status="JOINEMPTY")
     assert stays(pbx) == [("q1", "q1", StayOutcome.UNKNOWN), ("n1", "", REFUSED)]
 
@@ -237,9 +225,7 @@ def test_the_same_word_before_and_after_a_wait_says_nothing_of_it(pbx: Dialogue)
     """B1: nobody asked for a hangup, so it was not given up; by which of the reasons it ended is for queue_log to say."""
     s.comes_in(pbx, "1")
     pbx.join("q2", "1.1", status="JOINEMPTY")
-    pbx.wait(20)
-    pbx.abandon("q2", "1.1")
-    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.waits_in_vain("q2", "1.1", 20, status="JOINEMPTY")
     pbx.hangup("1.1", status="JOINEMPTY")
     assert stays(pbx) == [("n1", "", REFUSED), ("q1", "q2", StayOutcome.UNKNOWN)]
     assert pbx.call("1.1").disposition is Disposition.NO_ANSWER
@@ -249,9 +235,7 @@ def test_words_of_one_meaning_are_one(pbx: Dialogue) -> None:
     """B1: who is taken out of the queue was not turned away again, whichever of the two words is remembered."""
     s.comes_in(pbx, "1")
     pbx.join("q2", "1.1", status="JOINUNAVAIL")
-    pbx.wait(2)
-    pbx.abandon("q2", "1.1")
-    pbx.leave_queue("q2", "1.1", status="JOINEMPTY")
+    pbx.waits_in_vain("q2", "1.1", 2, status="JOINEMPTY")
     pbx.rung("1.2", s.device("11"))
     pbx.dial("1.1", "1.2", status="JOINEMPTY")
     pbx.dial_end("1.1", "1.2", "NOANSWER")

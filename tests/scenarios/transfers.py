@@ -565,15 +565,7 @@ async def attended_by_feature_code(s: Stage) -> None:
 
 @scenario(
     "transfer",
-    Record(
-        IN,
-        Disposition.ANSWERED,
-        CALLER,
-        BY_ANNA,
-        [Rung("anna", ANSWERED, "sales"), Rung("ben", CANCELLED)],
-        [Talked("anna", None, hold=None, queue="sales")],
-        [Moved("attended", "anna", "ben", "failed")],
-    ),
+    handed_on(Moved("attended", "anna", "ben", "failed"), rung=CANCELLED, first=None),
     queues=SALES,
     numbers=LINE,
 )
