@@ -381,9 +381,7 @@ class World:
             troubles.append((at, (one.what, one.loses)))
             troubles.append((at + one.lasts, ("mended", 0.0)))
             if one.what == "pbx":
-                quiet.append(
-                    (at, at + one.lasts + 20)
-                )  # nobody does anything; and none until the daemon has looked
+                quiet.append((at, at + one.lasts + 0.5))  # nobody does anything while it is away
             at += one.lasts + 2 * SYNC
         doings: list[tuple[float, Any]] = []
         at = T0 + 2
