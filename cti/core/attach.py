@@ -265,6 +265,7 @@ def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
 
 def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
     calls.bridges.clear()
+    calls.vacated.clear()
     listed = None if seen.bridges is None else {bridge.bridge: bridge for bridge in seen.bridges}
     for channel in seen.channels:
         leg = calls.legs[channel.uniqueid]

@@ -56,6 +56,9 @@ class Calls:
         self.legs: dict[str, LegPart] = {}  # living channels by uniqueid
         self.calls: dict[str, CallPart] = {}  # living calls by id
         self.bridges: dict[str, talks.Bridge] = {}
+        self.vacated: dict[
+            str, LegPart
+        ] = {}  # by bridge: a consultation that left it before who had asked for it came
         self._by_name: dict[str, str] = {}  # Local channels: full name to uniqueid
         self.in_step_at = 0.0  # whoever made what began before may not have been seen
         self.connected: dict[tuple[str, str], list[StayPart]] = {}  # these owe an AgentComplete
@@ -259,6 +262,8 @@ class Calls:
 
     def _forget(self, leg: LegPart) -> None:
         del self.legs[leg.uniqueid]
+        if self.vacated:
+            self.vacated = {bridge: one for bridge, one in self.vacated.items() if one is not leg}
         self._forget_name(leg)
         pair = self.legs.get(leg.pair) if leg.pair else None
         if pair is not None:

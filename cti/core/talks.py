@@ -48,6 +48,9 @@ def entered(calls: "Calls", e: ev.BridgeEntered) -> None:
     bridge = calls.bridges.get(e.bridge)
     if bridge is None:
         bridge = calls.bridges[e.bridge] = Bridge(e.bridge, e.kind, e.technology)
+        called = calls.vacated.pop(e.bridge, None)
+        if called is not None and not leg.own_line:
+            calls.show(calls.join(called.call, leg.call))
     elif not bridge.kind:
         bridge.learn(e.kind, e.technology)  # found in a list, which does not say it
     bridge.members.add(e.uniqueid)
@@ -77,6 +80,8 @@ def leave(calls: "Calls", leg: LegPart, at: float) -> None:
     leg.bridge = None
     if not bridge.members:
         del calls.bridges[bridge.id]
+        if bridge.kind == "basic" and leg.channel.startswith("Local/"):
+            calls.vacated[bridge.id] = leg
     if not _talk_among(calls, todo):
         _end_all(calls, todo, at)
         return
@@ -90,6 +95,7 @@ def destroyed(calls: "Calls", e: ev.BridgeDestroyed) -> None:
     bridge = calls.bridges.get(e.bridge)
     for uniqueid in list(bridge.members) if bridge is not None else ():
         leave(calls, calls.legs[uniqueid], e.at)
+    calls.vacated.pop(e.bridge, None)
 
 
 def stays_on_line(calls: "Calls", e: ev.StaysOnLine) -> None:

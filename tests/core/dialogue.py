@@ -330,7 +330,7 @@ class Dialogue:
     def leftovers(self) -> list[str]:
         """What the call machine still holds on to; empty when every channel has been hung up."""
         calls = self.core.calls
-        return [*calls.legs, *calls.calls, *calls.bridges, *calls._by_name, *calls.moving]
+        return [*calls.legs, *calls.calls, *calls.bridges, *calls.vacated, *calls._by_name, *calls.moving]
 
 
 def remember(facts: Iterable[Fact]) -> Memory:

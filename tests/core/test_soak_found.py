@@ -195,3 +195,34 @@ def test_a_consultation_of_another_line_stays_a_call_of_its_own_when_its_transfe
     play(Core(PBX, RULES), events, session)
     assert [call.merged_into for call in session.all(Call)] == [None, None]
     assert [transfer.result for transfer in session.all(Transfer)] == ["failed"]
+
+
+def test_a_consultation_that_is_over_before_the_agent_comes_to_it() -> None:
+    """B1: the phone is busy at once; the agent enters the bridge that the Local channel has left already."""
+    half = "Local/1002@from-internal-00000000"
+    events: list[ev.Event] = [
+        created(100.0, LINE, "PJSIP/1001-00000001", "810"),
+        created(101.0, "101.2", f"{half};1", "1002", state=0),
+        created(101.0, "101.3", f"{half};2", "1002"),
+        ev.BridgeEntered(101.001, "b2", "101.2", "", "basic", "simple_bridge", "", up=False),
+        ev.ChannelHungUp(101.002, "101.3", 17, ""),
+        ev.BridgeLeft(101.003, "b2", "101.2"),
+        ev.BridgeEntered(101.004, "b2", LINE, "", "basic", "simple_bridge", ""),
+        ev.ChannelHungUp(101.005, "101.2", 17, ""),
+        ev.BridgeLeft(101.006, "b2", LINE),
+        ev.BridgeDestroyed(101.006, "b2"),
+        ev.ChannelHungUp(102.0, LINE, 16, ""),
+    ]
+    session = Session()
+    play(Core(PBX, RULES), events, session)
+    assert session.leftovers == []
+    assert [call.id for call in session.all(Call)] == [f"{PBX}-{LINE}"]
+    others = [
+        replace(event, bridge="b3")
+        if isinstance(event, ev.BridgeEntered) and event.uniqueid == LINE
+        else event
+        for event in events
+    ]
+    apart = Session()
+    play(Core(PBX, RULES), others, apart)
+    assert {call.id for call in apart.all(Call)} == {f"{PBX}-{LINE}", f"{PBX}-101.2"}

@@ -84,7 +84,7 @@ def play(core: Core, events: Iterable[ev.Event], session: Session) -> None:
             if isinstance(fact, Rejected):
                 session.rejected.append(fact)
     calls = core.calls
-    session.leftovers = [*calls.legs, *calls.calls, *calls.bridges]
+    session.leftovers = [*calls.legs, *calls.calls, *calls.bridges, *calls.vacated]
 
 
 @dataclass(frozen=True)
