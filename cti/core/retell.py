@@ -30,6 +30,7 @@ _RING, _DOWN, _UP = 4, 0, 6  # ChannelState
 _JOINS = 3  # the step of a joining among what a row tells
 _REFUSED, _REFUSED_LAST = 1, 99  # of being turned away by the first queue of a run, or by its last
 _GOES_ON = -1  # likewise, of one right after a leaving that comes before that row
+_AFTER_HANGUP = "h"  # the extension that runs when its channel is gone
 _WITHIN = 0.999  # s of a whole second
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
@@ -415,13 +416,20 @@ class _Teller:
         step = (
             step + 1 if place == joined else -4
         )  # after the joining, and before what else happens at that row
-        if one.outcome is StayOutcome.ABANDONED:
+        if one.outcome is StayOutcome.ABANDONED and not self._goes_on(wait, at):
             self._add(place, step, ev.HangupRequested(at, one.uniqueid, by_device=False))
         if one.outcome is not StayOutcome.LEFT_BY_KEY:
             self._add(place, step + 1, ev.CallerAbandoned(at, one.queue, one.uniqueid))
         status = _QUEUE_STATUS.get(one.outcome, "")
         self._add(place, step + 2, ev.CallerLeft(at, one.queue, one.uniqueid, status))
         return place
+
+    def _goes_on(self, wait: Wait, at: float) -> bool:
+        """Whether the caller was sent on: app_queue sees only that they are gone."""
+        runs = [row for row in self.channels[wait.of.uniqueid] if row.event == "APP_START"]
+        until = wait.joined_at + _AT_ONCE
+        own = max((n for n, row in enumerate(runs) if row.app == "Queue" and row.at <= until), default=-1)
+        return any(row.at >= at and row.exten != _AFTER_HANGUP for row in runs[own + 1 :])
 
     def _tell_turned_away(self) -> None:
         for one in self.refused:

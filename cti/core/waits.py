@@ -67,10 +67,12 @@ def _between(wait: Wait, rung: Sequence[Sequence[CelRow]], next_answers: Sequenc
     """The wait, over between what it still rang in its last second and the ringing that led to the next one's answer."""
     left_at, of = wait.left_at or 0.0, wait.of
     second = of.ended_at if of.ended_at is not None else of.entered_at
-    until = next_answers[0].at if next_answers else second + _SECOND
+    until = next_answers[0].at - _APART if next_answers else second + _SECOND
     overs = (rows[-1].at for rows in rung if wait.joined_at <= rows[0].at < second)
-    last = max((at for at in overs if second <= at <= until), default=wait.joined_at)
-    return replace(wait, left_at=max(last, min(left_at, max(until, second))))
+    last = max((at for at in overs if second <= at <= until), default=None)
+    if last is not None and not last <= left_at <= until:
+        left_at = last
+    return replace(wait, left_at=max(wait.joined_at, min(left_at, max(until, second))))
 
 
 def _begins(one: QueuePass, rows: Sequence[CelRow], after: float) -> list[float]:

@@ -43,5 +43,4 @@ UNTOLD: Mapping[str, tuple[str, set[str]]] = {
     "queue_agent_leaves_in_announcement": ("queue_log's whole second", {"queue_stay.left_at"}),
     "queue_call_back": ("CEL has the connected number of an originated channel", {"call.caller_number", "call.caller_name"}),
     "queue_caller_hangs_up": ("CEL has no instant of the joining after an announcement", {"queue_stay.joined_at", "queue_stay.wait"}),
-    "redirected_while_waiting": ("app_queue only sees that the caller is gone", {"queue_stay.outcome"}),
 }  # fmt: skip
