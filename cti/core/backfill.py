@@ -317,7 +317,7 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, gaps: Sequence[Gap] =
     crowd, exact = rows.queue_log if rows.crowd is None else rows.crowd, rows.source == "cel"
     channels = channels_of(rows.cel)
     refused = refusals(channels, crowd, exact=exact, since=rows.since, gone=rows.gone) if rows.queues else ()
-    starts = [row.at for row in lines if row.verb == "QUEUESTART"]
+    starts = [row.at for row in lines if row.verb == "QUEUESTART" and row.at >= settled]
     asked = sorted(gap.ended_at for gap in (*known.gaps, *gaps))
     forgotten = Forgotten(roll, starts, asked)
     for event in forgotten.among([resynced, *retell(rows.cel, lines, seats, refused)]):

@@ -174,3 +174,14 @@ def test_how_somebody_was_found_keeps_its_instant() -> None:
         ).since
         > 1150.6
     )
+
+
+def test_how_somebody_was_found_is_not_dated_back_to_before_the_lines() -> None:
+    """B3: what came of them between the begin of the PBX and the first line that was read, other rows tell."""
+    here, found = state(State.AVAILABLE, 1100.2), state(State.AWAY, GAP.ended_at, Cause.LINK_LOST, "lunch")
+    known = Known(agent_states=(here, found))
+    lines = (START, "1136|NONE|q1|11|PAUSE|lunch")
+    late = plan("p", Rules(), [GAP], replace(book(*lines), since=1160.0), known).new
+    assert [one for one in late if isinstance(one, AgentState)] == []
+    whole = plan("p", Rules(), [GAP], replace(book(*lines), since=1050.0), known).new
+    assert [(one.state, one.since) for one in whole if isinstance(one, AgentState)] == [(State.AWAY, 1136.0)]
