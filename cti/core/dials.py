@@ -72,6 +72,9 @@ class Dials:
         for line in queue_log:
             if line.verb in {"RINGNOANSWER", "RINGCANCELED"}:
                 self._ringings.setdefault(line.callid, []).append(line)
+        self._of_call: dict[str, list[str]] = {}  # channels by the linkedid they were born with
+        for uniqueid, of_channel in channels.items():
+            self._of_call.setdefault(of_channel[0].linkedid, []).append(uniqueid)
         self._apps = self._read_apps()
         self._originated = self._read_originated()
         self._diallers: dict[str, App | None] = {}
@@ -158,16 +161,21 @@ class Dials:
         said = str(last.extra.get("dialstatus", "")) if last is not None and over else ""
         if said == "ANSWER":  # this dial's, or one's that was before it
             rang = row.at - self._channels[row.uniqueid][0].at
-            given_up = self._answered_elsewhere(source) or not _ran_out(source, rang)
+            given_up = self.answered_elsewhere(row, source) is not None or not _ran_out(source, rang)
             said = "CANCEL" if given_up else "NOANSWER"
         return said or "NOANSWER"
 
-    def _answered_elsewhere(self, source: App) -> bool:
-        return any(
-            self.of(uniqueid) is source and any(row.event == "ANSWER" for row in rows)
-            for uniqueid, rows in self._channels.items()
-            if rows[0].linkedid == self._channels[source.channel][0].linkedid
+    def answered_elsewhere(self, row: CelRow, source: App) -> CelRow | None:
+        """Where another phone that the same run rang was picked up while this one rang, if one was; `row` is its hangup."""
+        since = self._places[id(self._channels[row.uniqueid][0])]
+        answers = (
+            one
+            for uniqueid in self._of_call[self._channels[source.channel][0].linkedid]
+            for one in self._channels[uniqueid]
+            if one.event == "ANSWER" and self.of(uniqueid) is source
         )
+        place = self._places[id(row)]
+        return next((one for one in answers if since < self._places[id(one)] < place), None)
 
     def _forwarded(self, row: CelRow, source: App) -> bool:
         """Whether the phone sent the caller on to another number."""

@@ -30,6 +30,7 @@ _RING, _DOWN, _UP = 4, 0, 6  # ChannelState
 _JOINS = 3  # the step of a joining among what a row tells
 _REFUSED, _REFUSED_LAST = 1, 99  # of being turned away by the first queue of a run, or by its last
 _GOES_ON = -1  # likewise, of one right after a leaving that comes before that row
+_NOBODY = "N/A"
 _AFTER_HANGUP = "h"  # the extension that runs when its channel is gone
 _WITHIN = 0.999  # s of a whole second
 _AT_ONCE = 0.1  # s between two signs of one thing
@@ -152,14 +153,21 @@ class _Teller:
         def said(name: str) -> str:
             return str(row.extra.get(name, ""))
 
-        second, target = said("channel2_uniqueid"), said("transfer_target_channel_uniqueid")
+        by, second = row.uniqueid, said("channel2_uniqueid")
+        target = said("transfer_target_channel_uniqueid")
+        if (
+            not said("bridge2_id")
+            and target in self.channels
+            and said("transferee_channel_uniqueid") == _NOBODY
+        ):
+            by, second = second, by  # CEL writes it on a channel that is in a bridge, and only the other was
         if target not in self.channels:  # under load Asterisk does not always name it
-            target = self._other_in(said("bridge2_id"), {row.uniqueid, second})
-        met = self.channels.get(target) if second == row.uniqueid else self.channels.get(second)
+            target = self._other_in(said("bridge2_id"), {by, second})
+        met = self.channels.get(target) if second == by else self.channels.get(second)
         reached = any(one.event == "ANSWER" and one.at <= row.at for one in self.channels.get(target, ()))
         event = ev.AttendedTransferred(
             row.at,
-            row.uniqueid,
+            by,
             second,
             said("transferee_channel_uniqueid"),
             target if reached else "",
@@ -319,8 +327,11 @@ class _Teller:
             source is None or not asks_first(source) or "BRIDGE_ENTER" in events
         )
         if source is not None and not answered and row.uniqueid not in self._picked:
-            status = self._dials.status(row, cause, source)
-            self._add(place, 1, ev.DialEnded(row.at, source.channel, row.uniqueid, status, ""))
+            status, over = self._dials.status(row, cause, source), row
+            if status == "CANCEL":
+                over = self._dials.answered_elsewhere(row, source) or row
+            ended = ev.DialEnded(over.at, source.channel, row.uniqueid, status, "")
+            self._add(self._places[id(over)], 1, ended)
         elif self._dials.is_originated(row.uniqueid) and "ANSWER" not in events and cause in STATUS_BY_CAUSE:
             self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, STATUS_BY_CAUSE[cause], ""))
         mailbox = any(one.app == "VoiceMail" for one in self.channels[row.uniqueid])

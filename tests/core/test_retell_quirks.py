@@ -123,6 +123,8 @@ def test_a_busy_asterisk_hangs_up_late_on_the_members_who_were_slower() -> None:
         AttemptOutcome.ANSWERED: 1,
         AttemptOutcome.CANCELLED: len(slower),
     }
+    ends = [one.ended_at or 0.0 for one in session.all(Attempt)]
+    assert max(ends) - min(ends) < 0.1, "they rang no longer than until somebody was there"
 
 
 def test_a_caller_may_hang_up_in_the_instant_of_the_key() -> None:
@@ -231,3 +233,30 @@ def test_a_dial_that_ends_before_its_time_was_given_up() -> None:
     assert [one.result for one in whole.all(Transfer)] == ["no_answer"]
     assert [one.result for one in cut.all(Transfer)] == ["failed"]
     assert AttemptOutcome.CANCELLED in {one.outcome for one in cut.all(Attempt)}
+
+
+def test_an_attended_transfer_of_a_line_that_is_in_no_bridge() -> None:
+    """CEL notes it on the line that is in one: the consultation's, when whoever was to be handed on is gone."""
+    name = "attended_by_the_caller"
+    cel, log = books(name)
+    n = next(n for n, row in enumerate(cel) if row.event == "ATTENDEDTRANSFER")
+    one, extra = cel[n], cel[n].extra
+    other = next(row for row in cel if row.uniqueid == extra["channel2_uniqueid"])
+    swapped = replace(
+        one,
+        uniqueid=other.uniqueid,
+        channel=other.channel,
+        extra={
+            "bridge1_id": extra["bridge2_id"],
+            "channel2_name": one.channel,
+            "channel2_uniqueid": one.uniqueid,
+            "app": "unknown",
+            "transferee_channel_name": "N/A",
+            "transferee_channel_uniqueid": "N/A",
+            "transfer_target_channel_name": extra["transfer_target_channel_name"],
+            "transfer_target_channel_uniqueid": extra["transfer_target_channel_uniqueid"],
+        },
+    )
+    [right] = told(name, cel, log).all(Transfer)
+    [found] = told(name, [*cel[:n], swapped, *cel[n + 1 :]], log).all(Transfer)
+    assert (found.kind, found.by, found.to) == (right.kind, right.by, right.to)
