@@ -26,6 +26,7 @@ _KNOWN = frozenset({"break", "lunch", "training", "meeting", "after_call", "rule
 _VERBS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 
 MISSING, DUPLICATED = "agent_missing", "agent_duplicated"
+FORGOTTEN = "agent_forgotten"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Seat:
 
     members: dict[str, tuple[bool, str]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    blind: list[tuple[float, float]] = field(default_factory=list)  # epochs between which no book tells
 
     def take(self, line: str) -> None:
         """A line of an agent's own."""
@@ -66,10 +68,26 @@ class Seat:
                 self.members[queue] = verb == "PAUSE", first if verb == "PAUSE" else ""
         self._derive(float(epoch) - _EARLY, float(epoch) + _LATE, line)
 
-    def found(self, members: Membership, restart: Restart) -> None:
-        """What a restarted PBX has."""
+    def found(self, members: Membership, restart: Restart, began: float, looked: float, line: float) -> None:
+        """What a PBX has that began anew; `looked` is when the daemon asked it, `line` of when the agent's next line is.
+
+        Where the PBX forgot something and the agent did something else before anybody asked, what was so in between
+        is in no book.
+        """
+        if line <= looked and dict(members) != self.members:
+            self.blind.append((began - _EARLY, looked + _LATE))
         self.members = dict(members)
         self._derive(restart.died - _LATE, restart.asked + _LINK, "found after a restart of the PBX")
+
+    def of_change(self, kind: str, agent: str, what: str, change: Change) -> Difference:
+        """One about a change; `FORGOTTEN` where no book tells."""
+        told = not any(begin <= change.latest and change.earliest <= end for begin, end in self.blind)
+        return Difference(kind if told else FORGOTTEN, agent, what, lines=(change.line,))
+
+    def of_record(self, kind: str, agent: str, what: str, at: float | None) -> Difference:
+        """One about an instant on record."""
+        told = not any(begin <= (at or math.inf) <= end for begin, end in self.blind)
+        return Difference(kind if told else FORGOTTEN, agent, what)
 
     def _derive(self, earliest: float, latest: float, line: str) -> None:
         reasons = {
@@ -86,18 +104,24 @@ class Seat:
 
 
 def read(
-    queue_log: str, agents: Iterable[str], restarts: Sequence[Restart] = (), since: float = 0.0
+    queue_log: str,
+    agents: Iterable[str],
+    restarts: Sequence[Restart] = (),
+    since: float = 0.0,
+    gaps: Iterable[Gap] = (),
 ) -> Mapping[str, Seat]:
-    """What the book says of each agent from `since` on; nobody was logged in then."""
+    """What the book says of each agent from `since` on; nobody was logged in then. In the end of a gap the daemon asked."""
     seats = {agent: Seat() for agent in agents}
-    survived = iter(restarts)
-    for line in queue_log.splitlines():
+    survived, looks = iter(restarts), [gap.ended_at for gap in gaps]
+    lines = [line for line in queue_log.splitlines() if float(line.split("|")[0]) >= int(since)]
+    for n, line in enumerate(lines):
         epoch, _, _, member, verb, *_ = line.split("|")
-        if float(epoch) < int(since):
-            continue
         if verb == "QUEUESTART" and (restart := next(survived, None)) is not None:
+            looked = min((at for at in looks if at >= float(epoch)), default=restart.asked)
             for agent, seat in seats.items():
-                seat.found(restart.members.get(agent, {}), restart)
+                own = (one.split("|") for one in lines[n + 1 :])
+                after = next((float(one[0]) for one in own if one[3] == agent and one[4] in _VERBS), math.inf)
+                seat.found(restart.members.get(agent, {}), restart, float(epoch), looked, after)
         elif verb in _VERBS and member in seats:
             seats[member].take(line)
     return seats
@@ -121,17 +145,18 @@ def _of_agent(
 ) -> Iterator[Difference]:
     states, repeated = _told_once([row.state for row in rows], looked)
     for state in repeated:
-        yield Difference(DUPLICATED, agent, f"{_said(state)} is on record, and goes on since before that")
+        what = f"{_said(state)} is on record, and goes on since before that"
+        yield seat.of_record(DUPLICATED, agent, what, state.since)
     for change, on_record in _pairs(seat.changes, states):
         if on_record is None:
-            yield Difference(MISSING, agent, f"{change.state} {change.reason}", lines=(change.line,))
+            yield seat.of_change(MISSING, agent, f"{change.state} {change.reason}", change)
             continue
         states.remove(on_record)
         if not change.holds_at(on_record.since):
             what = f"{_said(on_record)}, in the book between {change.earliest:.1f} and {change.latest:.1f}"
-            yield Difference("agent_since", agent, what, lines=(change.line,))
+            yield seat.of_change("agent_since", agent, what, change)
     for state in states:
-        yield Difference(DUPLICATED, agent, f"{_said(state)}: no line of the book says so")
+        yield seat.of_record(DUPLICATED, agent, f"{_said(state)}: no line of the book says so", state.since)
     yield from _ends(agent, rows)
     if rows and sorted(rows[-1].state.queues) != sorted(seat.members):
         yield Difference("agent_queues", agent, f"{rows[-1].state.queues}, in the book {tuple(seat.members)}")
@@ -147,31 +172,30 @@ def compare_absences(seats: Mapping[str, Seat], episodes: Iterable[AwayEpisode])
         if one.agent in of_agent:
             of_agent[one.agent].append(one)
     for agent, seat in seats.items():
-        yield from _times_away(agent, seat.changes, of_agent[agent])
+        yield from _times_away(agent, seat, of_agent[agent])
         for one in of_agent[agent]:
             yield from _episode(agent, seat, one)
 
 
-def _times_away(
-    agent: str, changes: Sequence[Change], episodes: Sequence[AwayEpisode]
-) -> Iterator[Difference]:
-    for change, after in zip(changes, [*changes[1:], None], strict=True):
+def _times_away(agent: str, seat: Seat, episodes: Sequence[AwayEpisode]) -> Iterator[Difference]:
+    for change, after in zip(seat.changes, [*seat.changes[1:], None], strict=True):
         if change.state is not State.AWAY:
             continue
         about = [one for one in episodes if _lasts(one, change.latest, after.earliest if after else math.inf)]
         if not about:
-            yield Difference("absence_missing", agent, f"no absence: {change.line}", lines=(change.line,))
+            what = f"no absence: {change.line}"
+            yield seat.of_change("absence_missing", agent, what, change)
         elif len(about) > 1:
-            yield Difference(
-                "absence_duplicated", agent, f"absences {[one.id for one in about]}", lines=(change.line,)
-            )
+            what = f"absences {[one.id for one in about]}"
+            yield seat.of_change("absence_duplicated", agent, what, change)
 
 
 def _episode(agent: str, seat: Seat, one: AwayEpisode) -> Iterator[Difference]:
     left = any(change.state is State.AWAY and change.holds_at(one.started_at) for change in seat.changes)
     back = any(change.state is not State.AWAY and change.holds_at(one.ended_at) for change in seat.changes)
     if not (left and back):
-        yield Difference("absence_wrong", agent, f"{one.id} from {one.started_at:.3f} until {one.ended_at}")
+        what = f"{one.id} from {one.started_at:.3f} until {one.ended_at}"
+        yield seat.of_record("absence_wrong", agent, what, one.ended_at if left else one.started_at)
 
 
 def _lasts(one: AwayEpisode, begin: float, end: float) -> bool:

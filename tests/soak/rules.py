@@ -77,6 +77,12 @@ SOAK_RULES: Mapping[str, Rule] = {
         "while nobody listens is not on record, or ends with its channel.",
         lambda one: one.kind == "plan_recordings" and one.quality in _UNSEEN,
     ),
+    "forgotten": Rule(
+        "An Asterisk that is killed forgets the logins and pauses of its last half second, which it had not written to AstDB; "
+        "queue_log has them. What the next one began with is known to whoever asks it first: when the agent did something "
+        "else before the daemon could, what was so in between is in no book.",
+        lambda one: one.kind == "agent_forgotten",
+    ),
     "recall_dropped": Rule(
         PRODUCT["recall_dropped"].text,
         lambda one: one.recall and one.kind in {"count", "call_without_cdr"},

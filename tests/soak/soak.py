@@ -128,7 +128,7 @@ async def run(soak: Soak, tree: Tree, directory: Path, say: Callable[[str], None
         on_record = await Records.read(rig.database_url)
         assert soak.crowd is not None
         assert soak.clerks is not None
-        seats = read(lab.pbx.queue_log_path.read_text(), CLERKS, soak.clerks.restarts, since)
+        seats = read(lab.pbx.queue_log_path.read_text(), CLERKS, soak.clerks.restarts, since, on_record.gaps)
         soak.changes = sum(len(seat.changes) for seat in seats.values())
         of_agents = [
             *compare(seats, on_record.states, on_record.gaps),

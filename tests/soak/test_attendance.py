@@ -11,6 +11,7 @@ from tests.scenarios.scenes import loaded
 from tests.soak.attendance import compare, compare_absences, read
 from tests.soak.clerks import QUEUES, Membership, Restart, next_step
 from tests.soak.plan import Wanted, chosen
+from tests.soak.rules import explain
 
 LOG = """\
 1000|MANAGER|returns|2101|ADDMEMBER|
@@ -110,6 +111,31 @@ def test_what_a_restarted_pbx_lost_is_no_error() -> None:
     rows = [*RIGHT[:1], replace(RIGHT[1], until=1016.0), span(State.AVAILABLE, 1016.0, None, "", *QUEUES)]
     assert list(compare(seats, rows)) == []
     assert [one.kind for one in compare(read(log, ["2101"]), rows)] == ["agent_duplicated"]
+
+
+def test_what_was_forgotten_and_undone_before_anybody_asked_is_in_no_book() -> None:
+    """Only between the begin of the PBX and the daemon's question, and only for whom it forgot something."""
+    lines = LOG.splitlines(keepends=True)
+    again = [line.replace("1020|", "1026|") for line in lines[5:8]]
+    log = "".join([*lines[:8], "1023|NONE|NONE|NONE|QUEUESTART|\n", *again, *lines[8:]])
+    lost: Membership = {"returns": (True, "lunch"), "spares": (True, "lunch")}
+    kept: Membership = {"returns": (False, ""), "spares": (False, "")}
+
+    def found(members: Membership, looked: float, rows: list[StateSpan]) -> list[tuple[str, str]]:
+        gaps = [Gap("g", "main", 1020.4, looked, "link")]
+        seats = read(log, ["2101"], [Restart(1020.5, 1023.4, {"2101": members})], 0.0, gaps)
+        return [(one.kind, explain(one)) for one in compare(seats, rows, gaps)]
+
+    assert found(lost, 1027.0, RIGHT) == [("agent_forgotten", "forgotten")] * 2
+    assert found(lost, 1024.5, RIGHT) == [("agent_missing", "")] * 2
+    assert found(kept, 1027.0, RIGHT) == []
+    assert found(kept, 1027.0, [RIGHT[0], replace(RIGHT[1], until=1033.9), RIGHT[3]]) == [
+        ("agent_missing", "")
+    ]
+    never_away = [*RIGHT[:1], replace(RIGHT[2], until=1033.9), RIGHT[3]]
+    assert ("agent_missing", "") in found(lost, 1027.0, never_away), (
+        "what was so before it died is in the book"
+    )
 
 
 def absent(*spans: tuple[float, float | None]) -> list[str]:
