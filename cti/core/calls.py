@@ -167,11 +167,32 @@ class Calls:
             return
         leg.number = e.caller_number
         self.touch(leg)
+        if leg.channel.endswith(";2") and leg.linkedid != leg.uniqueid:
+            self._of_who_dialled(leg)
         call = leg.call
         if call.origin == leg.uniqueid:
             call.caller_number = e.caller_number or call.caller_number
             call.caller_name = e.caller_name or call.caller_name
             self.touch(call)
+
+    def _of_who_dialled(self, half: LegPart) -> None:
+        """A consultation by feature code, which nothing ties to who dialled it when they do not come to it.
+
+        It has its linkedid of them, and their number. Others may have come to share the one, or the other: not both.
+        """
+        call, first = half.call, self.legs.get(half.linkedid)
+        if not half.number or call.origin not in {half.uniqueid, half.pair}:
+            return
+        same = (leg for leg in self.legs.values() if leg.linkedid == half.linkedid)
+        asked = [
+            leg
+            for leg in (same if first is None else first.call.legs)
+            if leg.number == half.number
+            and leg.uniqueid in self.legs
+            and not (leg.own_line or leg.channel.startswith("Local/"))
+        ]
+        if len(asked) == 1:
+            self.join(asked[0].call, call)
 
     def _renamed(self, e: ev.ChannelRenamed) -> None:
         leg = self.legs.get(e.uniqueid) or self.unknown(e.uniqueid, e)
@@ -194,6 +215,8 @@ class Calls:
         if not e.by_device or leg.pair is not None:
             return
         leg.quits = True
+        if moves.has_just_handed_on(leg, e.at - _HANGUP_RACE):
+            return
         if leg.talk is not None and sum(party.call is call for party in talks.parties_of(self, leg)) > 2:  # noqa: PLR2004 - two make a talk
             return  # the others talk on
         by_origin = leg.uniqueid == call.origin

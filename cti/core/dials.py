@@ -150,8 +150,8 @@ class Dials:
             if not spoke and self._queue_cancelled(row, source):
                 return "CANCEL"
             return "CHANUNAVAIL" if STATUS_BY_CAUSE.get(cause) == "CHANUNAVAIL" else "NOANSWER"
-        if any(one.event == "ANSWER" for one in self._channels[row.uniqueid]):
-            return "CONTINUE"  # picked up, and refused what they were asked
+        if any(one.event == "ANSWER" for one in self._channels[row.uniqueid]):  # and was asked
+            return "ANSWER" if self._caller_quits(row, source) else "CONTINUE"
         if cause in STATUS_BY_CAUSE:
             return STATUS_BY_CAUSE[cause]
         if self._forwarded(row, source):
@@ -164,6 +164,12 @@ class Dials:
             given_up = self.answered_elsewhere(row, source) is not None or not _ran_out(source, rang)
             said = "CANCEL" if given_up else "NOANSWER"
         return said or "NOANSWER"
+
+    def _caller_quits(self, row: CelRow, source: App) -> bool:
+        """Whether the caller hung up then, and not who was rung: they were not refused."""
+        caller = self._channels.get(self._channels[source.channel][0].linkedid, ())
+        ends = (one for one in caller if one.event == "HANGUP" and abs(one.at - row.at) < _AT_ONCE)
+        return any(one.extra.get("hangupsource") == one.channel for one in ends)
 
     def answered_elsewhere(self, row: CelRow, source: App) -> CelRow | None:
         """Where another phone that the same run rang was picked up while this one rang, if one was; `row` is its hangup."""

@@ -52,6 +52,8 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     rings = target is None or (target.dialed and target.answered_at is None) or target.ringing
     waits = e.application in _STILL_OPEN if e.application else rings
     part = _begin(calls, leg, "half_finished" if waits else "attended", e)
+    if leg.quits:
+        leg.call.ended_by = None  # who hangs up and so hands on has ended nothing
     if not waits:
         part.result = "answered"
     _wait_on(calls, e)
@@ -75,6 +77,15 @@ def _join(calls: "Calls", leg: LegPart, others: Iterable[str]) -> None:
         other = calls.legs.get(uniqueid)
         if other is not None:
             calls.show(calls.join(leg.call, other.call))
+
+
+def has_just_handed_on(leg: LegPart, since: float) -> bool:
+    """Whether this channel has connected the others with each other lately."""
+    own = f"{leg.id}/x"
+    return any(
+        part.id.startswith(own) and part.at >= since and part.kind != "blind" and part.result != "failed"
+        for part in leg.call.transfers
+    )
 
 
 def _known(leg: LegPart, e: ev.BlindTransferred | ev.AttendedTransferred) -> bool:

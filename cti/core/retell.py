@@ -290,12 +290,24 @@ class _Teller:
             and self._is_of(rows, place, row.linkedid)
             and rows[0].number in numbers
         ]
-        if len(asked) == 1:
+        if len(asked) == 1 and self._is_alone(asked[0], place):
             exten = self.channels[row.uniqueid][0].exten
             failed = ev.AttendedTransferred(
                 row.at, asked[0], asked[0], "", "", exten, "", "", done=False, consultation=bridge
             )
             self._add(place, 1, failed)
+
+    def _is_alone(self, uniqueid: str, place: int) -> bool:
+        """Whether nobody else is in their bridge there any more."""
+        before = [row for row in self.rows[:place] if row.event in {"BRIDGE_ENTER", "BRIDGE_EXIT"}]
+        of_channel = {row.uniqueid: row for row in before}
+        own = of_channel.get(uniqueid)
+        bridge = own.extra.get("bridge_id") if own is not None else None
+        return not any(
+            row.event == "BRIDGE_ENTER" and row.extra.get("bridge_id") == bridge
+            for other, row in of_channel.items()
+            if other != uniqueid
+        )
 
     def _is_of(self, rows: Sequence[CelRow], place: int, linkedid: str) -> bool:
         """Whether this channel lived there, with that linkedid."""

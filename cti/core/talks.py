@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cti.core import events as ev
 from cti.core import moves, queueing
-from cti.core.facts import StayOutcome
+from cti.core.facts import AttemptOutcome, StayOutcome
 from cti.core.parts import CallPart, LegPart, TalkPart
 
 if TYPE_CHECKING:
@@ -220,10 +220,12 @@ def _begin(calls: "Calls", leg: LegPart, group: list[LegPart], parties: list[Leg
     if not any(party.quits for party in parties):
         call.ended_by = None  # of those who met nobody hung up in that instant
     rung = leg.attempt
-    if rung is not None and rung.outcome is None and leg.dial_status is None:
-        # Taken by a program from the dial that rang it (AMI Bridge): no DialEnd will tell of the answer.
-        leg.answered_at = leg.answered_at or at
-        calls.answer_attempt(leg, at)
+    unsaid = rung is not None and (leg.dial_status is None or rung.verdict is AttemptOutcome.UNKNOWN)
+    if rung is not None and rung.outcome is None and unsaid:
+        # Taken by a program from the dial that rang it (AMI Bridge): no DialEnd will tell of the answer. Or the caller
+        # hung up in that instant, and the DialEnd told of that.
+        leg.answered_at = leg.answered_at or rung.over_at or at
+        calls.answer_attempt(leg, rung.over_at or at)
 
 
 def _queue_of(calls: "Calls", call: CallPart, leg: LegPart, here: set[str]) -> str | None:

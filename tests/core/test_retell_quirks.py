@@ -260,3 +260,19 @@ def test_an_attended_transfer_of_a_line_that_is_in_no_bridge() -> None:
     [right] = told(name, cel, log).all(Transfer)
     [found] = told(name, [*cel[:n], swapped, *cel[n + 1 :]], log).all(Transfer)
     assert (found.kind, found.by, found.to) == (right.kind, right.by, right.to)
+
+
+def test_a_caller_who_hangs_up_while_the_phone_is_asked_is_not_refused() -> None:
+    """Dial runs its question when it is picked up: who hangs up then decides whether that was a refusal."""
+    name = "direct_confirmation_refused"
+    cel, log = books(name)
+    refused = next(row for row in cel if row.event == "HANGUP" and row.app == "AppDial")
+    caller = cel[0]
+    quits = [
+        replace(row, at=refused.at + 0.001, extra={**row.extra, "hangupsource": caller.channel})
+        if (row.event, row.uniqueid) == ("HANGUP", caller.uniqueid)
+        else row
+        for row in cel
+    ]
+    assert [one.outcome for one in told(name, cel, log).all(Attempt)] == [AttemptOutcome.REJECTED]
+    assert [one.outcome for one in told(name, quits, log).all(Attempt)] == [AttemptOutcome.ANSWERED]

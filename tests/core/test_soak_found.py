@@ -226,3 +226,71 @@ def test_a_consultation_that_is_over_before_the_agent_comes_to_it() -> None:
     apart = Session()
     play(Core(PBX, RULES), others, apart)
     assert {call.id for call in apart.all(Call)} == {f"{PBX}-{LINE}", f"{PBX}-101.2"}
+
+
+def test_a_phone_that_is_picked_up_as_the_caller_hangs_up() -> None:
+    """B1: the dial ends by the caller's hangup, and for a moment they are in one bridge all the same."""
+    session = Session()
+    told: list[ev.Event] = [
+        seen_member(99.0, "2001", "PJSIP/1001", "shift"),
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000001", "1001"),
+        created(100.1, "100.3", "PJSIP/1001-00000002", "s", state=0),
+        ev.DialBegan(100.1, CUSTOMER, "100.3", "PJSIP/1001", ""),
+        ev.HangupRequested(101.0, CUSTOMER, by_device=True),
+        ev.DialEnded(101.001, CUSTOMER, "100.3", "NOANSWER", ""),
+        ev.BridgeEntered(101.002, "b1", "100.3", "", "basic", "simple_bridge", ""),
+        ev.BridgeEntered(101.002, "b1", CUSTOMER, "", "basic", "simple_bridge", ""),
+        ev.BridgeLeft(101.004, "b1", CUSTOMER),
+        ev.ChannelHungUp(101.005, "100.3", 16, ""),
+        ev.ChannelHungUp(101.006, CUSTOMER, 16, ""),
+    ]
+    play(Core(PBX, RULES), told, session)
+    [attempt] = session.all(Attempt)
+    assert (attempt.outcome, attempt.ended_at) == (AttemptOutcome.ANSWERED, 101.001)
+    unmet = Session()
+    play(Core(PBX, RULES), [event for event in told if not isinstance(event, ev.BridgeEntered)], unmet)
+    assert [one.outcome for one in unmet.all(Attempt)] == [AttemptOutcome.NO_ANSWER]
+
+
+def test_a_consultation_that_the_agent_never_comes_to() -> None:
+    """B1: dialled by feature code as the agent's phone goes away: its number and its linkedid say whose it is."""
+    half = "Local/1002@from-internal-00000000"
+
+    def told(number: str) -> list[ev.Event]:
+        return [
+            created(100.0, LINE, "PJSIP/1001-00000001", "810"),
+            replace(created(101.0, "101.2", f"{half};1", "1002", state=0), linkedid=LINE),
+            replace(created(101.0, "101.3", f"{half};2", "1002"), linkedid=LINE),
+            ev.CallerChanged(101.001, "101.3", number, "Phone"),
+            ev.BridgeEntered(101.002, "b2", "101.2", "", "basic", "simple_bridge", "", up=False),
+            ev.ChannelHungUp(102.0, LINE, 16, ""),
+            ev.BridgeLeft(102.001, "b2", "101.2"),
+            ev.ChannelHungUp(102.002, "101.2", 16, ""),
+            ev.ChannelHungUp(102.003, "101.3", 16, ""),
+        ]
+
+    session, apart = Session(), Session()
+    play(Core(PBX, RULES), told("1001"), session)
+    assert [call.id for call in session.all(Call)] == [f"{PBX}-{LINE}"]
+    assert session.leftovers == []
+    play(Core(PBX, RULES), told("1009"), apart)
+    assert len(apart.all(Call)) == 2
+
+
+def test_who_hands_on_by_hanging_up_has_ended_nothing() -> None:
+    """B1: half finished, and the PBX gives it up: neither hung up on the other."""
+    events = list(events_of(FIXTURES / "half_finished_and_recalled.ami.gz"))
+    moved = next(event for event in events if isinstance(event, ev.AttendedTransferred))
+    cut, at = events.index(moved) + 1, moved.at
+    channels = [event.uniqueid for event in events[:cut] if isinstance(event, ev.ChannelCreated)]
+    came = [
+        event.at
+        for event in events[:cut]
+        if isinstance(event, ev.BridgeEntered) and event.uniqueid == moved.by
+    ]
+    for quit_at in (came[-1] + 0.0001, at + 0.0001):
+        quits = ev.HangupRequested(quit_at, moved.by, by_device=True)
+        over = [ev.ChannelHungUp(at + 1.5, one, 16, "") for one in channels]
+        session = Session()
+        play(Core(PBX, RULES), sorted([*events[:cut], quits, *over], key=lambda event: event.at), session)
+        assert {call.ended_by for call in session.all(Call) if call.merged_into is None} == {EndedBy.SYSTEM}
