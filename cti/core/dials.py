@@ -19,7 +19,8 @@ _LATE = 5.0  # s a busy Asterisk may take to hang up on the members who were slo
 _SECOND = 0.3  # s by which a line of queue_log may be dated beside its second
 _HASTE = 0.01  # s by which a timer may seem to run out early
 _ANSWERED_ELSEWHERE = 26  # Q.850 cause
-_PHONE_SPOKE = frozenset({17, 21})  # busy, rejected
+_REJECTED = 21
+_PHONE_SPOKE = frozenset({17, _REJECTED})  # busy, rejected
 _DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
 _DIALLERS: Mapping[str, str] = {"AppDial": "Dial", "AppQueue": "Queue"}  # what a rung channel is said to run
 _AT_ONCE = 0.1  # s between two signs of one thing
@@ -154,6 +155,9 @@ class Dials:
             return "ANSWER" if self._caller_quits(row, source) else "CONTINUE"
         if cause in STATUS_BY_CAUSE:
             return STATUS_BY_CAUSE[cause]
+        by_itself = row.extra.get("hangupsource") == row.channel or row.channel.startswith("Local/")
+        if cause == _REJECTED and not by_itself:
+            return "CANCEL"  # the cause is another's, whom the caller was given up with
         if self._forwarded(row, source):
             return "CANCEL"
         over = over and not self._dials_again(source)

@@ -89,10 +89,6 @@ class _Teller:
         for rows in self.channels.values():
             for name in {row.channel for row in rows}:
                 self._named.setdefault(name, []).append(rows[0])
-        self._visitors: dict[str, set[str]] = {}  # of each bridge, everybody who was ever in it
-        for row in self.rows:
-            if row.event == "BRIDGE_ENTER":
-                self._visitors.setdefault(str(row.extra.get("bridge_id", "")), set()).add(row.uniqueid)
 
     def tell(self) -> list[ev.Event]:
         for place, row in enumerate(self.rows):
@@ -243,14 +239,14 @@ class _Teller:
     def _caller_id(self, start: CelRow) -> None:
         """A caller's number or name that the dialplan changed, or that came after the channel."""
         number, name = start.number, start.name
-        originated = self._dials.is_originated(
-            start.uniqueid
-        )  # these have their caller's before they are rung
+        # These have their caller's before they are rung, and the inner half of a consultation its asker's.
+        outer = self._called(start.channel[:-1] + "1", start.at) if start.channel.endswith(";2") else ""
+        early = self._dials.is_originated(start.uniqueid) or (outer != "" and self._consults(outer))
         for row in self.channels[start.uniqueid]:
             if (row.number or row.name) and (row.number, row.name) != (number, name):
                 number, name = row.number, row.name
-                changed = ev.CallerChanged(row.at, row.uniqueid, number, name)
-                self._add(self._places[id(start if originated else row)], 1 if originated else -1, changed)
+                changed = ev.CallerChanged(start.at if early else row.at, row.uniqueid, number, name)
+                self._add(self._places[id(start if early else row)], 1 if early else -1, changed)
 
     def _dial(self, place: int, row: CelRow, source: App) -> None:
         device = device_of(row.channel)
@@ -271,48 +267,6 @@ class _Teller:
         kind = "holding" if technology == "holding_bridge" else "base" if row.app == "ConfBridge" else "basic"
         up = not self._still_rings(row)
         self._add(place, 0, ev.BridgeEntered(row.at, bridge, row.uniqueid, "", kind, technology, "", up))
-        if row.channel.endswith(";1") and self._consults(row.uniqueid):
-            self._dialled_all_the_same(place, row, bridge)
-
-    def _dialled_all_the_same(self, place: int, row: CelRow, bridge: str) -> None:
-        """A consultation that nobody comes to: whoever was to be handed on hung up before it was dialled.
-
-        It was asked for by the phone of its linkedid that has the number it is dialled from.
-        """
-        if len(self._visitors[bridge]) > 1:
-            return
-        half = self._called(row.channel[:-1] + "2", row.at)
-        numbers = {one.number for one in self.channels.get(half, ()) if one.number}
-        asked = [
-            uniqueid
-            for uniqueid, rows in self.channels.items()
-            if not rows[0].channel.startswith("Local/")
-            and self._is_of(rows, place, row.linkedid)
-            and rows[0].number in numbers
-        ]
-        if len(asked) == 1 and self._is_alone(asked[0], place):
-            exten = self.channels[row.uniqueid][0].exten
-            failed = ev.AttendedTransferred(
-                row.at, asked[0], asked[0], "", "", exten, "", "", done=False, consultation=bridge
-            )
-            self._add(place, 1, failed)
-
-    def _is_alone(self, uniqueid: str, place: int) -> bool:
-        """Whether nobody else is in their bridge there any more."""
-        before = [row for row in self.rows[:place] if row.event in {"BRIDGE_ENTER", "BRIDGE_EXIT"}]
-        of_channel = {row.uniqueid: row for row in before}
-        own = of_channel.get(uniqueid)
-        bridge = own.extra.get("bridge_id") if own is not None else None
-        return not any(
-            row.event == "BRIDGE_ENTER" and row.extra.get("bridge_id") == bridge
-            for other, row in of_channel.items()
-            if other != uniqueid
-        )
-
-    def _is_of(self, rows: Sequence[CelRow], place: int, linkedid: str) -> bool:
-        """Whether this channel lived there, with that linkedid."""
-        before = [one for one in rows if self._places[id(one)] <= place]
-        return bool(before) and before[-1].event != "CHAN_END" and before[-1].linkedid == linkedid
 
     def _still_rings(self, row: CelRow) -> bool:
         """Whether a consultation is in the bridge already, and whom it calls has not answered."""
@@ -342,8 +296,10 @@ class _Teller:
             status, over = self._dials.status(row, cause, source), row
             if status == "CANCEL":
                 over = self._dials.answered_elsewhere(row, source) or row
-            ended = ev.DialEnded(over.at, source.channel, row.uniqueid, status, "")
-            self._add(self._places[id(over)], 1, ended)
+            over_at, place_of = over.at, self._places[id(over)]
+            if source.name == "Dial" and source.end_place < place_of:  # a busy Asterisk hangs up later
+                over_at, place_of = source.ended_at, source.end_place
+            self._add(place_of, 1, ev.DialEnded(over_at, source.channel, row.uniqueid, status, ""))
         elif self._dials.is_originated(row.uniqueid) and "ANSWER" not in events and cause in STATUS_BY_CAUSE:
             self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, STATUS_BY_CAUSE[cause], ""))
         mailbox = any(one.app == "VoiceMail" for one in self.channels[row.uniqueid])

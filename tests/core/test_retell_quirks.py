@@ -276,3 +276,17 @@ def test_a_caller_who_hangs_up_while_the_phone_is_asked_is_not_refused() -> None
     ]
     assert [one.outcome for one in told(name, cel, log).all(Attempt)] == [AttemptOutcome.REJECTED]
     assert [one.outcome for one in told(name, quits, log).all(Attempt)] == [AttemptOutcome.ANSWERED]
+
+
+def test_a_busy_asterisk_hangs_up_late_on_a_phone_whose_dial_is_over() -> None:
+    """It rang until the dial ended, not until the channel was gone."""
+    name = "direct_cancelled"
+    cel, log = books(name)
+    rung = next(row.uniqueid for row in cel if row.app == "AppDial")
+    over = next(row.at for row in cel if row.event == "APP_END" and row.app == "Dial")
+    late = [
+        replace(row, at=over + 0.7) if row.uniqueid == rung and row.event in {"HANGUP", "CHAN_END"} else row
+        for row in cel
+    ]
+    [attempt] = told(name, sorted(late, key=lambda row: row.at), log).all(Attempt)
+    assert (attempt.outcome, attempt.ended_at) == (AttemptOutcome.CANCELLED, over)

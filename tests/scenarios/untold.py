@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 UNTOLD: Mapping[str, tuple[str, set[str]]] = {
     "agent_pool": ("the agent's own line has no sign of who ended it", {"call.ended_by"}),
+    "attended_by_feature_code_of_a_caller_who_hangs_up": ("CEL does not tell of a transfer that failed", {"transfer"}),
     "attended_impossible": ("CEL does not tell of a transfer that the PBX refused", {"transfer"}),
     "attended_three_way": ("CEL does not name who is swapped out of a bridge", {"talk.started_at"}),
-    "attended_to_a_busy_phone": ("a consultation that failed and was never told live", {"call"}),
     "dialler_calls_a_customer": ("CEL does not name the number a program dialled", {"call.dialed_number", "leg.number"}),
     "dialler_gives_no_number": ("likewise", {"call.dialed_number", "leg.number"}),
     "direct_to_an_agent_in_wrap_up": ("no book has a member's time to wrap up", {"attempt.agent_state"}),
