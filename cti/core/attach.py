@@ -175,10 +175,7 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     # Of these nothing but their making was seen, and the dial that ties them to a call will not be told any more.
     _tie(calls, [leg for leg in calls.legs.values() if not leg.call.shown and not leg.own_line], set())
     there = {channel.uniqueid for channel in seen.channels}
-    for leg in calls.legs.values():
-        leg.moving |= (
-            leg.talk is not None and leg.uniqueid in there
-        )  # with whom is not known before the bridges are
+    _stay_in_rooms(calls, seen)
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
         calls.end_leg(leg, "", max(gone_at, _latest(leg)))
     for call in list(calls.calls.values()):
@@ -203,6 +200,15 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
+
+
+def _stay_in_rooms(calls: Calls, seen: ev.Resynced) -> None:
+    """Whoever was in a conference and still is talks on, whoever came and went: until the bridges are known, nothing ends."""
+    bridge_of = {channel.uniqueid: channel.bridge for channel in seen.channels}
+    for leg in calls.legs.values():
+        bridge = calls.bridges.get(leg.bridge) if leg.bridge is not None else None
+        room = bridge is not None and bridge.kind != _TWO_PARTY and bridge_of.get(leg.uniqueid) == bridge.id
+        leg.moving |= room and leg.talk is not None and not leg.own_line
 
 
 def _latest(leg: LegPart) -> float:
@@ -360,8 +366,8 @@ def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
 
 def _rang_for_another(leg: LegPart) -> bool:
     """Whether this phone rang behind a member's Local channel that is gone already."""
-    over = (attempt.ended_at for attempt in leg.call.attempts if attempt.agent == leg.agent)
-    return any(at is not None and at >= leg.started_at for at in over)
+    members = (one for one in leg.call.attempts if one.agent == leg.agent and one.device.startswith("Local/"))
+    return any(one.ended_at is not None and one.ended_at >= leg.started_at for one in members)
 
 
 def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:

@@ -178,12 +178,13 @@ class Calls:
     def _of_who_dialled(self, half: LegPart) -> None:
         """A consultation by feature code, which nothing ties to who dialled it when they do not come to it.
 
-        It has its linkedid of them, and their number. Others may have come to share the one, or the other: not both.
+        It has its linkedid of them, and their number. Where the call's first channel is gone, only somebody who was rung
+        counts: callers may have come to share both, when the number is withheld.
         """
         call, first = half.call, self.legs.get(half.linkedid)
         if not half.number or call.origin not in {half.uniqueid, half.pair}:
             return
-        same = (leg for leg in self.legs.values() if leg.linkedid == half.linkedid)
+        same = (leg for leg in self.legs.values() if leg.linkedid == half.linkedid and leg.dialed)
         asked = [
             leg
             for leg in (same if first is None else first.call.legs)
@@ -225,7 +226,7 @@ class Calls:
             return  # a leg that never talked ends itself, not the call
         lingered = by_origin and e.at - call.hangup_asked_at > _LINGER
         if call.ended_by is None or lingered:
-            call.ended_by = self._side(call, leg, by_origin=by_origin)
+            call.ended_by = self.side_of(leg)
             call.hangup_asked_at = e.at
 
     @staticmethod
@@ -236,7 +237,9 @@ class Calls:
         over = last.ended_at if last is not None else None
         return over is not None and at - over < _HANGUP_RACE and leg.bridge is not None
 
-    def _side(self, call: CallPart, leg: LegPart, *, by_origin: bool) -> EndedBy:
+    def side_of(self, leg: LegPart) -> EndedBy:
+        """Whose hangup it is when this channel hangs up."""
+        call, by_origin = leg.call, leg.uniqueid == leg.call.origin
         theirs_first = by_origin and leg.device in self.rules.trunks  # a program called them
         outbound = call.direction is Direction.OUTBOUND and not theirs_first
         return EndedBy.CALLER if by_origin != outbound else EndedBy.AGENT

@@ -104,6 +104,7 @@ class Completion:
         )  # of these, by the same ids, those whose QUEUESTATUS another queue wrote over
         self._ended: set[str] = set()  # recordings whose end the books have
         self._told_talks: list[Talk] = []
+        self._told_legs: list[Leg] = []
         self._taken_back: set[str | None] = set()  # queues that somebody else answered than was concluded
 
     def complete(self, stored: Call, told: Call, parts: Sequence[Part], joined: Iterable[Call] = ()) -> None:
@@ -111,6 +112,7 @@ class Completion:
         self._joined = tuple(call.id for call in joined)
         self._taken_back = set()
         self._told_talks = [part for part in parts if isinstance(part, Talk)]
+        self._told_legs = [part for part in parts if isinstance(part, Leg)]
         stays = [part for part in parts if isinstance(part, QueueStay)]
         self._met, self._overwritten = self._meet(stored.id, stays), _written_over(stays)
         changes = self._call_changes(stored, told)
@@ -375,7 +377,12 @@ class Completion:
         unseen = stored.result not in _LED_ON and any(gap.ended_at > stored.at for gap in self._gaps)
         concluded = unseen and told.result not in {PENDING, stored.result}
         changes = {"result": told.result} if concluded else {}
-        if told.kind != stored.kind and any(gap.began_at < stored.at for gap in self._gaps):
+        begun = max(
+            (leg.started_at for leg in self._told_legs if leg.started_at < stored.at), default=stored.at
+        )
+        if told.kind != stored.kind and any(
+            g.began_at < stored.at and begun < g.ended_at for g in self._gaps
+        ):
             concluded = True  # whether the consultation was answered yet decides between kinds
             changes = {"kind": told.kind} | ({"result": told.result} if told.result != PENDING else {})
         if told.to and not stored.to and (concluded or told.result == stored.result):

@@ -73,9 +73,7 @@ class Dials:
         for line in queue_log:
             if line.verb in {"RINGNOANSWER", "RINGCANCELED"}:
                 self._ringings.setdefault(line.callid, []).append(line)
-        self._of_call: dict[str, list[str]] = {}  # channels by the linkedid they were born with
-        for uniqueid, of_channel in channels.items():
-            self._of_call.setdefault(of_channel[0].linkedid, []).append(uniqueid)
+        self._answers: dict[tuple[str, int], list[CelRow]] | None = None  # of whom each run rang
         self._apps = self._read_apps()
         self._originated = self._read_originated()
         self._diallers: dict[str, App | None] = {}
@@ -177,15 +175,16 @@ class Dials:
 
     def answered_elsewhere(self, row: CelRow, source: App) -> CelRow | None:
         """Where another phone that the same run rang was picked up while this one rang, if one was; `row` is its hangup."""
-        since = self._places[id(self._channels[row.uniqueid][0])]
-        answers = (
-            one
-            for uniqueid in self._of_call[self._channels[source.channel][0].linkedid]
-            for one in self._channels[uniqueid]
-            if one.event == "ANSWER" and self.of(uniqueid) is source
-        )
-        place = self._places[id(row)]
-        return next((one for one in answers if since < self._places[id(one)] < place), None)
+        since, place = self._places[id(self._channels[row.uniqueid][0])], self._places[id(row)]
+        if self._answers is None:
+            self._answers = {}
+            for uniqueid, rows in self._channels.items():
+                app = self.of(uniqueid)
+                if app is not None:
+                    answers = [one for one in rows if one.event == "ANSWER"]
+                    self._answers.setdefault((app.channel, app.place), []).extend(answers)
+        of_run = self._answers.get((source.channel, source.place), ())
+        return next((one for one in of_run if since < self._places[id(one)] < place), None)
 
     def _forwarded(self, row: CelRow, source: App) -> bool:
         """Whether the phone sent the caller on to another number."""

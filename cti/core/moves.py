@@ -41,7 +41,8 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     if leg is None or _known(leg, e):
         return
     consultation = _members(calls, e.consultation)
-    e = replace(e, to=e.to or _dialled(calls, consultation | _members(calls, e.bridge)))
+    if not e.to and e.second == e.by:
+        e = replace(e, to=_dialled(calls, consultation | _members(calls, e.bridge)))
     if not e.done:
         if e.second == e.by:  # by feature code, and dialled though whoever was to be handed on had hung up
             _join(calls, leg, consultation)
@@ -52,7 +53,7 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     rings = target is None or (target.dialed and target.answered_at is None) or target.ringing
     waits = e.application in _STILL_OPEN if e.application else rings
     part = _begin(calls, leg, "half_finished" if waits else "attended", e)
-    if leg.quits:
+    if leg.quits and leg.call.ended_by is calls.side_of(leg):
         leg.call.ended_by = None  # who hangs up and so hands on has ended nothing
     if not waits:
         part.result = "answered"
@@ -67,8 +68,8 @@ def _members(calls: "Calls", bridge: str) -> set[str]:
 def _dialled(calls: "Calls", there: Iterable[str]) -> str:
     """The number of a consultation by feature code: that of its Local channel, the youngest there is."""
     here = sorted((uniqueid for uniqueid in there if uniqueid in calls.legs), key=age_of, reverse=True)
-    channels = (calls.legs[uniqueid].channel for uniqueid in here)
-    names = (channel.removeprefix("Local/") for channel in channels if channel.startswith("Local/"))
+    halves = (leg.channel for leg in map(calls.legs.__getitem__, here) if leg.ring_started_at is None)
+    names = (one.removeprefix("Local/") for one in halves if one.startswith("Local/") and one.endswith(";1"))
     return next((name.split("@", 1)[0] for name in names), "")
 
 

@@ -395,7 +395,7 @@ class _Teller:
         step = (
             step + 1 if place == joined else -4
         )  # after the joining, and before what else happens at that row
-        if one.outcome is StayOutcome.ABANDONED and not self._goes_on(wait, at):
+        if one.outcome is StayOutcome.ABANDONED and not self._sent_on(wait, at):
             self._add(place, step, ev.HangupRequested(at, one.uniqueid, by_device=False))
         if one.outcome is not StayOutcome.LEFT_BY_KEY:
             self._add(place, step + 1, ev.CallerAbandoned(at, one.queue, one.uniqueid))
@@ -403,7 +403,7 @@ class _Teller:
         self._add(place, step + 2, ev.CallerLeft(at, one.queue, one.uniqueid, status))
         return place
 
-    def _goes_on(self, wait: Wait, at: float) -> bool:
+    def _sent_on(self, wait: Wait, at: float) -> bool:
         """Whether the caller was sent on: app_queue sees only that they are gone."""
         runs = [row for row in self.channels[wait.of.uniqueid] if row.event == "APP_START"]
         until = wait.joined_at + _AT_ONCE
