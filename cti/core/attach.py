@@ -359,15 +359,9 @@ def _find_ringing(calls: Calls, seen: ev.Resynced) -> None:
     ringing = [calls.legs[channel.uniqueid] for channel in seen.channels if channel.state != _UP]
     for leg in sorted(ringing, key=lambda leg: age_of(leg.uniqueid)):
         fresh = leg.attempt is None and leg.dial_status is None and not calls.rings_already(leg)
-        if leg.dialed and leg.agent is not None and fresh and not _rang_for_another(leg):
+        if leg.dialed and leg.agent is not None and fresh:
             stay = next((stay for stay in leg.call.stays if stay.outcome is None), None)
             calls.begin_attempt(leg, stay, seen.at)
-
-
-def _rang_for_another(leg: LegPart) -> bool:
-    """Whether this phone rang behind a member's Local channel that is gone already."""
-    members = (one for one in leg.call.attempts if one.agent == leg.agent and one.device.startswith("Local/"))
-    return any(one.ended_at is not None and one.ended_at >= leg.started_at for one in members)
 
 
 def _left_unseen(calls: Calls, leg: LegPart, stay: StayPart) -> None:

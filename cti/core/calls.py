@@ -409,14 +409,14 @@ class Calls:
                 leg.attempt.over_at = None
 
     def rings_already(self, leg: LegPart) -> bool:
-        """A member on a Local channel rings once, however many channels stand behind it.
+        """A member on a Local channel rings once, however many channels stand behind it, and is given up before them.
 
         In a chain of them an inner dial may be told before the outer one that ties it to the call: the shared linkedid
         is evidence enough that it is the same ringing.
         """
         first = self.legs.get(leg.linkedid, leg)
         attempts = leg.call.attempts if first.call is leg.call else leg.call.attempts + first.call.attempts
-        return any(a.agent == leg.agent and a.outcome is None for a in attempts)
+        return any(a.agent == leg.agent and (a.outcome is None or _stood_before(a, leg)) for a in attempts)
 
     def begin_attempt(self, leg: LegPart, stay: StayPart | None, at: float) -> None:
         """A phone of an agent rings from `at` on."""
@@ -495,6 +495,11 @@ class Calls:
         ev.HoldBegan: talks.hold_began,
         ev.HoldEnded: talks.hold_ended,
     }
+
+
+def _stood_before(attempt: AttemptPart, leg: LegPart) -> bool:
+    """Whether this phone was made behind a member's Local channel that still rang then."""
+    return attempt.device.startswith("Local/") and (attempt.ended_at or 0.0) >= leg.started_at
 
 
 def _is_older(one: CallPart, two: CallPart) -> bool:

@@ -161,17 +161,20 @@ class Dials:
         over = over and not self._dials_again(source)
         last = next((r for r in reversed(self._channels[source.channel]) if r.event == "HANGUP"), None)
         said = str(last.extra.get("dialstatus", "")) if last is not None and over else ""
-        if said == "ANSWER":  # this dial's, or one's that was before it
+        if said == "ANSWER" and row.extra.get("hangupsource") == row.channel:
+            said = "NOANSWER"  # it could not take the call
+        elif said == "ANSWER":  # this dial's, or one's that was before it
             rang = row.at - self._channels[row.uniqueid][0].at
             given_up = self.answered_elsewhere(row, source) is not None or not _ran_out(source, rang)
             said = "CANCEL" if given_up else "NOANSWER"
         return said or "NOANSWER"
 
     def _caller_quits(self, row: CelRow, source: App) -> bool:
-        """Whether the caller hung up then, and not who was rung: they were not refused."""
+        """Whether the caller had hung up, and not who was rung: they were not refused."""
         caller = self._channels.get(self._channels[source.channel][0].linkedid, ())
-        ends = (one for one in caller if one.event == "HANGUP" and abs(one.at - row.at) < _AT_ONCE)
-        return any(one.extra.get("hangupsource") == one.channel for one in ends)
+        ends = (one for one in caller if one.event == "HANGUP" and one.at < row.at + _AT_ONCE)
+        gone = any(one.extra.get("hangupsource") == one.channel for one in ends)
+        return gone and row.extra.get("hangupsource") != row.channel
 
     def answered_elsewhere(self, row: CelRow, source: App) -> CelRow | None:
         """Where another phone that the same run rang was picked up while this one rang, if one was; `row` is its hangup."""

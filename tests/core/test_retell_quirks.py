@@ -290,3 +290,19 @@ def test_a_busy_asterisk_hangs_up_late_on_a_phone_whose_dial_is_over() -> None:
     ]
     [attempt] = told(name, sorted(late, key=lambda row: row.at), log).all(Attempt)
     assert (attempt.outcome, attempt.ended_at) == (AttemptOutcome.CANCELLED, over)
+
+
+def test_a_phone_that_cannot_take_a_call_did_not_answer() -> None:
+    """Cause 58: its own end of a dial after which DIALSTATUS is that of one before; nobody gave it up."""
+    name = "blind_to_a_busy_phone"
+    cel, log = books(name)
+    [place] = [n for n, row in enumerate(cel) if row.event == "HANGUP" and row.app == "AppDial"]
+    unable = replace(cel[place], extra={**cel[place].extra, "hangupcause": 58})
+    ends = [
+        replace(row, extra={**row.extra, "dialstatus": "ANSWER"})
+        if (row.event, row.uniqueid) == ("HANGUP", cel[0].uniqueid)
+        else row
+        for row in [*cel[:place], unable, *cel[place + 1 :]]
+    ]
+    attempts = told(name, ends, log).all(Attempt)
+    assert [one.outcome for one in attempts] == [AttemptOutcome.ANSWERED, AttemptOutcome.NO_ANSWER]

@@ -294,3 +294,26 @@ def test_who_hands_on_by_hanging_up_has_ended_nothing() -> None:
         session = Session()
         play(Core(PBX, RULES), sorted([*events[:cut], quits, *over], key=lambda event: event.at), session)
         assert {call.ended_by for call in session.all(Call) if call.merged_into is None} == {EndedBy.SYSTEM}
+
+
+def test_a_phone_behind_a_member_who_was_given_up_already_does_not_ring_again() -> None:
+    """B1: the caller is gone within milliseconds, and the chain of Local channels is wound up from its outer end."""
+    half = "Local/2001@agents-00000001"
+    told: list[ev.Event] = [
+        seen_member(99.0, "2001", "PJSIP/1001", "q1"),
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000001", "8"),
+        ev.CallerJoined(100.9, "q1", CUSTOMER, 1, ""),
+        replace(created(101.0, "101.2", f"{half};1", "2001", state=0), linkedid=CUSTOMER),
+        replace(created(101.0, "101.3", f"{half};2", "2001"), linkedid=CUSTOMER),
+        ev.MemberCalled(101.0, "q1", CUSTOMER, "101.2", "2001", "Local/2001@agents"),
+        ev.DialBegan(101.0, CUSTOMER, "101.2", "Local/2001@agents", ""),
+        replace(created(101.005, "101.4", "PJSIP/1001-00000002", "s", state=0), linkedid=CUSTOMER),
+        ev.HangupRequested(101.006, CUSTOMER, by_device=True),
+        ev.DialEnded(101.007, CUSTOMER, "101.2", "CANCEL", ""),
+        ev.ChannelHungUp(101.008, "101.2", 0, ""),
+        ev.DialBegan(101.009, "101.3", "101.4", "PJSIP/1001", ""),
+        ev.DialEnded(101.01, "101.3", "101.4", "CANCEL", ""),
+    ]
+    session = Session()
+    play(Core(PBX, RULES), told, session)
+    assert [one.device for one in session.all(Attempt)] == ["Local/2001@agents"]
