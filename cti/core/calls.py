@@ -40,6 +40,7 @@ from cti.core.rules import Rules
 _INBOUND, _INTERNAL, _GAPPED = Direction.INBOUND, Direction.INTERNAL, Quality.GAPPED
 _RINGING_IN = 4  # ChannelState of a channel that came in and runs the dialplan
 _UP = 6
+_NOWHERE = "s"  # the extension of a channel that is made to be rung
 _GOING = 1.0  # s after getting in step in which the end of what the lists no longer had may be told
 _LINGER = 1.0  # s a caller may outlive the agent's hangup before the end counts as the caller's own
 _HANGUP_RACE = 0.1  # s a caller's hangup may be told after the leaving it caused
@@ -277,6 +278,16 @@ class Calls:
         call = leg.call
         call.live.discard(leg.uniqueid)
         if not call.live:
+            self._end_call(call, leg, at)
+
+    def _end_call(self, call: CallPart, leg: LegPart, at: float) -> None:
+        """The last channel of a call is gone; one that was made for another call and came to nothing is that one's."""
+        first = self.legs.get(leg.linkedid)
+        nowhere = call.dialed_number == _NOWHERE and not leg.channel.startswith("Local/")
+        stillborn = nowhere and not (call.shown or leg.dialed) and call.legs == [leg]
+        if first is not None and stillborn:
+            self.join(first.call, call)
+        else:
             self.end_if_empty(call, at)
 
     def _end_attempt(self, leg: LegPart, attempt: AttemptPart, at: float) -> None:

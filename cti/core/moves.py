@@ -40,15 +40,16 @@ def attended(calls: "Calls", e: ev.AttendedTransferred) -> None:
     leg = calls.legs.get(e.by)
     if leg is None or _known(leg, e):
         return
-    consultation = _members(calls, e.consultation)
-    if not e.to and e.second == e.by:
-        e = replace(e, to=_dialled(calls, consultation | _members(calls, e.bridge)))
+    by_feature_code = e.second == e.by
+    if e.done:
+        _join(calls, leg, (e.second, e.whom, e.target))
+    elif by_feature_code:  # it was dialled, though whoever was to be handed on had hung up
+        _join(calls, leg, _members(calls, e.consultation))
+    if by_feature_code:
+        e = replace(e, to=_dialled(leg.call) or e.to)
     if not e.done:
-        if e.second == e.by:  # by feature code, and dialled though whoever was to be handed on had hung up
-            _join(calls, leg, consultation)
         _begin(calls, leg, "attended", e).result = "failed"
         return
-    _join(calls, leg, (e.second, e.whom, e.target))
     target = calls.legs.get(e.target) or _met(calls, e)
     rings = target is None or (target.dialed and target.answered_at is None) or target.ringing
     waits = e.application in _STILL_OPEN if e.application else rings
@@ -65,12 +66,18 @@ def _members(calls: "Calls", bridge: str) -> set[str]:
     return found.members if found is not None else set()
 
 
-def _dialled(calls: "Calls", there: Iterable[str]) -> str:
-    """The number of a consultation by feature code: that of its Local channel, the youngest there is."""
-    here = sorted((uniqueid for uniqueid in there if uniqueid in calls.legs), key=age_of, reverse=True)
-    halves = (leg.channel for leg in map(calls.legs.__getitem__, here) if leg.ring_started_at is None)
-    names = (one.removeprefix("Local/") for one in halves if one.startswith("Local/") and one.endswith(";1"))
-    return next((name.split("@", 1)[0] for name in names), "")
+def _dialled(call: CallPart) -> str:
+    """The number of the latest consultation by feature code: that of its Local channel, which nobody dialled."""
+    halves = [
+        leg
+        for leg in call.legs
+        if leg.channel.startswith("Local/")
+        and leg.channel.endswith(";1")
+        and leg.ring_started_at is None
+        and (leg.dial_status is not None or not leg.dialed)
+    ]
+    latest = max(halves, key=lambda leg: age_of(leg.uniqueid), default=None)
+    return "" if latest is None else latest.channel.removeprefix("Local/").split("@", 1)[0]
 
 
 def _join(calls: "Calls", leg: LegPart, others: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from cti.core.facts import (
     Call,
     Disposition,
     EndedBy,
+    Leg,
     QueueStay,
     StayOutcome,
     Talk,
@@ -317,3 +318,22 @@ def test_a_phone_behind_a_member_who_was_given_up_already_does_not_ring_again() 
     session = Session()
     play(Core(PBX, RULES), told, session)
     assert [one.device for one in session.all(Attempt)] == ["Local/2001@agents"]
+
+
+def test_a_channel_that_cannot_even_be_rung_is_of_the_call_it_was_made_for() -> None:
+    """B1: no port, no codec: it is there and gone, and no dial is told of; nobody called anybody with it."""
+    events: list[ev.Event] = [
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000001", "8"),
+        replace(created(101.0, "101.2", "PJSIP/1001-00000002", "s", state=0), linkedid=CUSTOMER),
+        ev.ChannelHungUp(101.002, "101.2", 58, ""),
+        ev.ChannelHungUp(103.0, CUSTOMER, 16, ""),
+    ]
+    session = Session()
+    play(Core(PBX, RULES), events, session)
+    [call] = session.all(Call)
+    assert (call.id, call.ended_at) == (f"{PBX}-{CUSTOMER}", 103.0)
+    assert {leg.uniqueid: leg.ended_at for leg in session.all(Leg)} == {CUSTOMER: 103.0, "101.2": 101.002}
+    alone = [created(101.0, "101.2", "PJSIP/1001-00000002", "s", state=0), events[2]]
+    own = Session()
+    play(Core(PBX, RULES), alone, own)
+    assert [call.id for call in own.all(Call)] == [f"{PBX}-101.2"]
