@@ -225,13 +225,12 @@ def rang_no_answer(calls: "Calls", e: ev.MemberRangNoAnswer) -> None:
 
 def _owing(stays: list[StayPart], e: ev.MemberCompleted) -> StayPart | None:
     """The one of these that an AgentComplete is about."""
-    if not e.uniqueid:
-        return stays[0]
     for stay in stays:
         if stay.uniqueid == e.uniqueid:
             return stay
     for stay in stays:
-        # After a transfer into a queue app_queue names the channel that was put in the caller's place.
+        # After a transfer into a queue app_queue names the channel that was put in the caller's place; of a caller who is
+        # gone, none.
         if e.member_channel and stay.member_channel == e.member_channel:
             return stay
-    return None
+    return None if e.uniqueid else stays[0]

@@ -337,3 +337,27 @@ def test_a_channel_that_cannot_even_be_rung_is_of_the_call_it_was_made_for() -> 
     own = Session()
     play(Core(PBX, RULES), alone, own)
     assert [call.id for call in own.all(Call)] == [f"{PBX}-101.2"]
+
+
+def test_the_end_of_a_talk_whose_caller_is_gone_is_of_the_members_channel() -> None:
+    """B2: an agent with two calls of a queue; AgentComplete of the one no longer has the caller's channel."""
+    told: list[ev.Event] = [seen_member(99.0, "2001", "PJSIP/1001", "q1")]
+    for n, (caller, member) in enumerate((("100.1", "100.2"), ("101.3", "101.4"))):
+        at = 100.0 + n
+        told += [
+            created(at, caller, f"PJSIP/trunk-a-0000000{n}", "8"),
+            ev.CallerJoined(at + 0.1, "q1", caller, 1, ""),
+            replace(created(at + 0.2, member, f"PJSIP/1001-0000001{n}", "s", state=0), linkedid=caller),
+            ev.MemberCalled(at + 0.2, "q1", caller, member, "2001", "PJSIP/1001"),
+            ev.DialBegan(at + 0.2, caller, member, "PJSIP/1001", ""),
+            ev.DialEnded(at + 0.3, caller, member, "ANSWER", ""),
+            ev.CallerLeft(at + 0.3, "q1", caller, ""),
+            ev.MemberConnected(at + 0.3, "q1", caller, member, "2001", "PJSIP/1001", 0.0),
+        ]
+    told += [
+        ev.MemberCompleted(103.0, "q1", "", "2001", "PJSIP/1001", 0.0, 1.0, "caller", "101.4"),
+        ev.MemberCompleted(103.5, "q1", "100.1", "2001", "PJSIP/1001", 0.0, 3.0, "caller", "100.2"),
+    ]
+    session = Session()
+    play(Core(PBX, RULES), told, session)
+    assert {stay.uniqueid: stay.book_talk for stay in session.all(QueueStay)} == {"100.1": 3.0, "101.3": 1.0}
