@@ -25,12 +25,11 @@ from cti.core.parts import (
     TalkPart,
     TransferPart,
 )
-from cti.core.people import age_of
+from cti.core.people import DIALLING, age_of
 
 _UP = 6  # ChannelState
 _TWO_PARTY = "basic"  # BridgeType; calls whose channels share such a bridge are one
 _DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel is said to run
-_DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
 _SAME_START = 1.0  # s by which a listed age (whole seconds) may seem shorter than it is
 _SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
 # Channels in these applications tie no calls together, whatever bridge or linkedid they share with others.
@@ -291,7 +290,7 @@ def _rebuild_bridges(calls: Calls, seen: ev.Resynced) -> None:
         two_party = bridge.kind in {"", _TWO_PARTY} and bridge.talkable and len(members) == 2  # noqa: PLR2004 - the edge
         if two_party and not any(leg.own_line for leg in members):
             calls.join(members[0].call, members[1].call)
-    dialling = {channel.uniqueid for channel in seen.channels if channel.application in _DIALLING}
+    dialling = {channel.uniqueid for channel in seen.channels if channel.application in DIALLING}
     for leg in list(calls.legs.values()):
         if leg.bridge is not None or leg.dialed:
             calls.leads_on(leg)

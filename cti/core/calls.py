@@ -1,7 +1,8 @@
 """The call machine of one PBX: channels become calls.
 
 Every channel starts as a call of its own. Calls become one only by an explicit edge: a dial, the two halves of a
-Local channel, a shared two-party bridge. The older call keeps its id and the younger leaves a pointer. A
+Local channel, a shared two-party bridge, a transfer; and where none of these is told of a consultation or of a channel that
+could not be rung, by who asked for it (decision 13). The older call keeps its id and the younger leaves a pointer. A
 channel being set up is not told to anybody before it does something a person would call a call (`show`), so the
 channels that a dial creates do not leave pointers behind.
 
@@ -57,9 +58,8 @@ class Calls:
         self.legs: dict[str, LegPart] = {}  # living channels by uniqueid
         self.calls: dict[str, CallPart] = {}  # living calls by id
         self.bridges: dict[str, talks.Bridge] = {}
-        self.vacated: dict[
-            str, LegPart
-        ] = {}  # by bridge: a consultation that left it before who had asked for it came
+        # By bridge: a consultation that left it before whoever had asked for it came.
+        self.vacated: dict[str, LegPart] = {}
         self._by_name: dict[str, str] = {}  # Local channels: full name to uniqueid
         self.in_step_at = 0.0  # whoever made what began before may not have been seen
         self.connected: dict[tuple[str, str], list[StayPart]] = {}  # these owe an AgentComplete

@@ -170,7 +170,7 @@ class Completion:
         stays = [part for part in parts if isinstance(part, QueueStay)]
         told = [part for part in stays if part.outcome in NOT_LET_IN]
         on_record = [one for one in self._on_record(call_id) if isinstance(one, QueueStay)]
-        met = paired(_not_before(stays, met_passes, on_record), told)
+        met = paired(_refusals_as_seen(stays, met_passes, on_record), told)
         read = {stay.id for stay in met_passes.values()}
         unread = [one for one in on_record if one.outcome not in NOT_LET_IN and one.id not in read]
         told = [one for one in told if one.id in met or not let_in(one, unread)]
@@ -527,7 +527,7 @@ def _written_over(told: Iterable[QueueStay]) -> set[str]:
     return found
 
 
-def _not_before(
+def _refusals_as_seen(
     told: Iterable[QueueStay], met_passes: Mapping[str, QueueStay], on_record: Iterable[QueueStay]
 ) -> list[QueueStay]:
     """The refusals on record, each when it was seen at the latest.

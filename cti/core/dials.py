@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cti.core.books import QueueRow
 from cti.core.cel import CelRow
 from cti.core.facts import StayOutcome
-from cti.core.people import device_of
+from cti.core.people import DIALLING, device_of
 from cti.core.seats import Seats
 from cti.core.waits import Wait
 
@@ -21,7 +21,6 @@ _HASTE = 0.01  # s by which a timer may seem to run out early
 _ANSWERED_ELSEWHERE = 26  # Q.850 cause
 _REJECTED = 21
 _PHONE_SPOKE = frozenset({17, _REJECTED})  # busy, rejected
-_DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
 _DIALLERS: Mapping[str, str] = {"AppDial": "Dial", "AppQueue": "Queue"}  # what a rung channel is said to run
 _AT_ONCE = 0.1  # s between two signs of one thing
 STATUS_BY_CAUSE: Mapping[int, str] = {
@@ -45,7 +44,6 @@ class App:
     name: str
     data: str
     place: int
-    began_at: float
     end_place: int  # of APP_END; that of the last row when there is none
     ended_at: float
 
@@ -123,7 +121,7 @@ class Dials:
         found: dict[str, list[App]] = {}
         for rows in self._channels.values():
             for n, row in enumerate(rows):
-                if row.event != "APP_START" or row.app not in _DIALLING:
+                if row.event != "APP_START" or row.app not in DIALLING:
                     continue
                 over = (r for r in rows[n + 1 :] if r.event in {"APP_END", "CHAN_END"})
                 end = next(over, self._rows[-1])  # it runs on, however little its channel does meanwhile
@@ -132,7 +130,6 @@ class Dials:
                     row.app,
                     row.appdata,
                     self._places[id(row)],
-                    row.at,
                     self._places[id(end)],
                     end.at,
                 )

@@ -13,7 +13,7 @@ from cti.core import queueing
 from cti.core.endings import leg_outcome
 from cti.core.facts import AttemptOutcome, StayOutcome
 from cti.core.parts import PENDING, CallPart, LegPart, TransferPart
-from cti.core.people import age_of
+from cti.core.people import age_of, local_number
 
 if TYPE_CHECKING:
     from cti.core.calls import Calls
@@ -77,7 +77,7 @@ def _dialled(call: CallPart) -> str:
         and (leg.dial_status is not None or not leg.dialed)
     ]
     latest = max(halves, key=lambda leg: age_of(leg.uniqueid), default=None)
-    return "" if latest is None else latest.channel.removeprefix("Local/").split("@", 1)[0]
+    return "" if latest is None else local_number(latest.channel)
 
 
 def _join(calls: "Calls", leg: LegPart, others: Iterable[str]) -> None:

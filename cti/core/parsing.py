@@ -33,6 +33,7 @@ from cti.core.fields import (
     text,
 )
 from cti.core.layouts import Layout, learn
+from cti.core.people import local_number
 from cti.core.wire import Headers, Message
 
 _MOST_LAYOUTS = 12  # of one kind: headers that are there or not, and PBXs of several versions
@@ -98,7 +99,7 @@ def _consulted(m: Message) -> str:
         return str(text("SecondTransfererExten").read(m))
     channel = m.get("TransferTargetChannel", "")
     if channel.startswith("Local/"):
-        return channel.removeprefix("Local/").split("@", 1)[0][:LONGEST]
+        return local_number(channel)[:LONGEST]
     if m.get("Result") != "Success":
         return ""  # they are still connected with whom they were before
     return str(either(text("TransferTargetExten"), text("SecondTransfererConnectedLineNum")).read(m))

@@ -1,9 +1,12 @@
-"""What the call machine must know about agents, and no more."""
+"""What names of channels say, and what the call machine must know about agents."""
 
 from functools import lru_cache
 from typing import Protocol
 
 from cti.core.facts import State
+
+DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
+"""Applications that ring somebody for the channel that runs them."""
 
 _REMEMBERED = 4_096  # interfaces; some ten times what a busy PBX has
 
@@ -14,6 +17,11 @@ def device_of(channel: str) -> str:
     if dash >= 0:
         return channel[:dash]
     return channel[:-2] if channel.endswith((";1", ";2")) else channel
+
+
+def local_number(channel: str) -> str:
+    """The number that a Local channel dials: `Local/7@q-00000003;1` → `7`; "" of another channel."""
+    return channel.removeprefix("Local/").split("@", 1)[0] if channel.startswith("Local/") else ""
 
 
 @lru_cache(_REMEMBERED)

@@ -244,16 +244,21 @@ def test_words_of_one_meaning_are_one(pbx: Dialogue) -> None:
     assert stays(pbx) == [("n1", "", REFUSED), ("q1", "q2", StayOutcome.TRANSFERRED_OUT)]
 
 
-def test_a_consultation_that_was_turned_away_is_not_so_again_as_somebody_takes_its_place(
-    pbx: Dialogue,
-) -> None:
-    """B1: it waits no longer; its variables are the other's all the same."""
+def consults(pbx: Dialogue) -> None:
+    """An agent talks with a customer, and picks up another line."""
     s.comes_in(pbx, "1")
     pbx.rung("1.2", s.device("11"))
     pbx.dial("1.1", "1.2")
     pbx.dial_end("1.1", "1.2", "ANSWER")
     pbx.enter("b", "1.2", "1.1")
     pbx.channel("1.3", "PJSIP/11-00000013", number="11", context="from-internal")
+
+
+def test_a_consultation_that_was_turned_away_is_not_so_again_as_somebody_takes_its_place(
+    pbx: Dialogue,
+) -> None:
+    """B1: it waits no longer; its variables are the other's all the same."""
+    consults(pbx)
     pbx.rung("1.4", s.device("12"))
     pbx.dial("1.3", "1.4", status="JOINEMPTY")
     pbx.say(ev.AttendedTransferred(pbx.at, "1.2", "1.3", "1.1", "", "4002", "Dial", "", done=True))
@@ -270,12 +275,7 @@ def test_a_consultation_that_was_turned_away_is_not_so_again_as_somebody_takes_i
 
 def test_what_a_consultation_was_told_is_not_told_of_the_caller(pbx: Dialogue) -> None:
     """B1: who takes the place of a channel in a queue has its variables from then on."""
-    s.comes_in(pbx, "1")
-    pbx.rung("1.2", s.device("11"))
-    pbx.dial("1.1", "1.2")
-    pbx.dial_end("1.1", "1.2", "ANSWER")
-    pbx.enter("b", "1.2", "1.1")
-    pbx.channel("1.3", "PJSIP/11-00000013", number="11", context="from-internal")
+    consults(pbx)
     pbx.join("q2", "1.3", status="JOINEMPTY")
     pbx.say(
         ev.AttendedTransferred(pbx.at, "1.2", "1.3", "1.1", "", "4002", "Queue", "", done=True),
