@@ -225,7 +225,7 @@ class Completion:
 
     def _began_unseen(self, stored: Call | Leg, told: Call | Leg) -> bool:
         """Whether its begin was concluded from the age in a list, in whole seconds."""
-        apart = abs(stored.started_at - told.started_at) > TOGETHER
+        apart = self._began_elsewhen(stored.started_at, told.started_at)
         return stored.id == told.id and apart and self._missed(told.started_at)
 
     def _seen_whole(self, call: Call) -> bool:
@@ -280,8 +280,8 @@ class Completion:
             if not moved and told.outcome is not None and other:
                 changes |= {name: getattr(told, name) for name in _HOW_LEFT}
                 self._taken_back.add(stored.queue)
-        if self._missed(told.joined_at) and self._elsewhen(stored.joined_at, told.joined_at):
-            changes["joined_at"] = told.joined_at  # a list has waits in whole seconds
+        if self._missed(told.joined_at) and self._began_elsewhen(stored.joined_at, told.joined_at):
+            changes["joined_at"] = told.joined_at
         for name in ("answered_at", "left_at"):
             if name not in changes and self._noticed_late(getattr(stored, name), getattr(told, name)):
                 changes[name] = getattr(told, name)
@@ -298,6 +298,13 @@ class Completion:
     def _elsewhen(stored: float, told: float | None) -> bool:
         """Whether the books know better when that was; an instant that is queue_log's alone has whole seconds."""
         return told is not None and abs(stored - told) > (1.0 if told.is_integer() else TOGETHER)
+
+    def _began_elsewhen(self, stored: float, told: float) -> bool:
+        """Whether the books know better when it began: what a list gave an age is whole seconds before it."""
+        ages = (gap.ended_at - stored for gap in self._gaps)
+        of_a_list = any(age >= 0 and abs(age - round(age)) < SAME_INSTANT for age in ages)
+        exactly = of_a_list and not told.is_integer()
+        return abs(stored - told) > SAME_INSTANT if exactly else self._elsewhen(stored, told)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
         stored = self._attempts.get(told.id)

@@ -86,7 +86,7 @@ class Shadow:
         channels = tuple(self._listed(uniqueid, at) for uniqueid in reversed(self._channels))  # newest first
         members = tuple(replace(member, at=at, what="listed") for member in self._members.values())
         waiting = tuple(
-            ev.CallerSeen(at, joined.queue, joined.uniqueid, joined.position, float(int(at - joined.at)))
+            ev.CallerSeen(at, joined.queue, joined.uniqueid, joined.position, float(int(at) - int(joined.at)))
             for joined in self._waiting.values()
             if joined.uniqueid in self._channels
         )

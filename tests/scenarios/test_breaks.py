@@ -2,14 +2,19 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from cti.core import events as ev
-from cti.core.facts import Quality
+from cti.core.core import Core
+from cti.core.facts import Gap, Quality
+from tests.core.dialogue import remember
+from tests.core.shadow import Shadow
 from tests.core.test_comparison import EXPLAINED, compared, shown
 from tests.core.test_comparison import told as recorded
 from tests.scenarios.fixtures import run_of
+from tests.scenarios.judge import PBX, RULES, Session, play
 from tests.scenarios.scenes import loaded
 from tests.scenarios.test_gaps import books, broken, fill, heard, on_record
 from tests.soak.rules import explain
@@ -71,6 +76,24 @@ def _differences(
 def test_breaks_that_were_told_wrong(name: str, places: tuple[int, ...], kinds: tuple[str, ...]) -> None:
     """B3, B4: what searches over all places found stays mended."""
     assert _differences(name, heard(name, run_of(loaded()[name])), places, kinds) == []
+
+
+@pytest.mark.parametrize("early", [0.025, -0.025])
+def test_a_wait_that_a_list_begins_next_to_its_instant(early: float) -> None:
+    """B3: a list has whole seconds; however close to the truth that is, it stands after the refusal before it."""
+    name = "queue_turned_away_before_and_after"
+    events = heard(name, run_of(loaded()[name]))
+    join = next(n for n, event in enumerate(events) if isinstance(event, ev.CallerJoined))
+    listed = Shadow(events[: join + 4]).resynced(events[join].at + 1 - early)
+    (waits,) = listed.waiting
+    listed = replace(listed, waiting=(replace(waits, waited=1.0),))  # a second has begun on the PBX's clock
+    session, died = Session(), events[join - 1].at
+    play(Core(PBX, RULES), events[:join], session)
+    core = Core(PBX, RULES)
+    core.restore(remember(session.latest.values()))
+    play(core, [listed, *(event for event in events[join:] if event.at > listed.at)], session)
+    fill(session, Gap("gap", PBX, died, listed.at, STOPPED), books(name))
+    assert [str(one) for one in against_plan(on_record(session), run_of(loaded()[name]))] == []
 
 
 # The shadow PBX that lists channels after a gap does not know which application keeps those of an agent pool apart.
