@@ -37,6 +37,7 @@ test: $(STAMP) pbx postgres mariadb ## All tests: pure, on recorded streams, and
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) pbx ## Measure the daemon beside a real Asterisk under load: a table, and one JSON object per figure
+	@$(BIN)/python -m compileall -q cti config metrics routing store # as an installed package is
 	@$(BIN)/python -m tests.bench
 
 $(PEER)/.locked: requirements-peer.lock

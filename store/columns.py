@@ -57,6 +57,8 @@ class TextTuple(TypeDecorator[tuple[str, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - SQLAlchemy's signature
         """JSON to tuple."""
+        if value == "[]":  # nearly all of them
+            return ()
         return None if value is None else tuple(json.loads(value))
 
 
