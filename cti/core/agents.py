@@ -120,6 +120,7 @@ class Agents:
         self._agents: dict[str, _Agent] = {}
         self._devices: dict[str, str] = {}  # device to agent id
         self._on_leg: dict[str, str] = {}  # living leg that keeps an agent busy, to that agent
+        self._lines: set[str] = set()  # legs on which agents of the agent pool wait for callers
         self._wrap_up: dict[str, float] = {}  # queue to seconds
         self._changed: dict[str, Cause] = {}
         self._next_due = math.inf  # never later than the first deadline
@@ -140,6 +141,13 @@ class Agents:
         if known is None or known.told is None:
             return None
         return known.told.state, known.told.since, known.told.reason
+
+    def waits_on(self, leg: str) -> None:
+        """This leg is a line of the agent pool: its agent is there, and busy only when somebody is given to them on it."""
+        self._lines.add(leg)
+        agent = self._on_leg.pop(leg, None)
+        if agent is not None:
+            self._toggle(agent, self._agent(agent).active, leg, on=False)
 
     def use(self, rules: Rules) -> None:
         """Go by other thresholds from now on."""
@@ -337,6 +345,10 @@ class Agents:
     def _leg(self, leg: Leg) -> None:
         """A leg that lives keeps its agent busy; whose it is may turn out otherwise than it seemed."""
         busy = leg.ended_at is None and (leg.answered_at is not None or _placed(leg))
+        if leg.id in self._lines:
+            busy = False  # its talks do
+            if leg.ended_at is not None:
+                self._lines.discard(leg.id)
         before = self._on_leg.pop(leg.id, None)
         if before is not None and before != leg.agent:
             self._toggle(before, self._agent(before).active, leg.id, on=False)
@@ -360,10 +372,14 @@ class Agents:
             ids.discard(item)
         self._changed.setdefault(agent_id, _DEVICE)
 
-    def _queue_talk(self, talk: Talk) -> None:
-        if talk.agent is None or talk.queue is None:
+    def _talk(self, talk: Talk) -> None:
+        if talk.agent is None:
             return
         agent = self._agent(talk.agent)
+        if talk.ended_at is not None or talk.id.rsplit("/", 1)[0] in self._lines:
+            self._toggle(agent.id, agent.active, talk.id, on=talk.ended_at is None)
+        if talk.queue is None:
+            return
         if talk.ended_at is None:
             agent.queue_talks.add(talk.id)
             return
@@ -472,7 +488,7 @@ class Agents:
     _FACTS: ClassVar[dict[type, Callable[["Agents", Any], None]]] = {
         Attempt: _attempt,
         Leg: _leg,
-        Talk: _queue_talk,
+        Talk: _talk,
     }
 
 

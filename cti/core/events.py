@@ -177,6 +177,7 @@ class StaysOnLine:
 
     at: float
     uniqueid: str
+    agent: str = ""  # as agents.conf numbers them; a queue's member has it in its state interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +405,7 @@ class ChannelSeen:
     bridge: str
     duration: float  # seconds since its creation
     application: str
+    data: str = ""  # the application's arguments
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ _KINDS: Mapping[str, _Reader] = {
         consultation=given("SecondBridgeUniqueid"),
     ),
     "Pickup": _kind(ev.PickedUp, uniqueid=_UNIQUEID, target=must("TargetUniqueid")),
-    "AgentLogin": _kind(ev.StaysOnLine, uniqueid=_UNIQUEID),
+    "AgentLogin": _kind(ev.StaysOnLine, uniqueid=_UNIQUEID, agent=text("Agent")),
     "MixMonitorStart": _kind(
         ev.RecordingBegan, uniqueid=_UNIQUEID, file=text("ChanVariable/MIXMONITOR_FILENAME")
     ),
@@ -320,6 +320,7 @@ _KINDS: Mapping[str, _Reader] = {
         bridge=text("BridgeId"),
         duration=clock("Duration"),
         application=text("Application"),
+        data=text("ApplicationData"),
     ),
     "UserEvent": _UserEvent(),
     "ContactStatus": _kind(

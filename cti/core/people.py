@@ -8,6 +8,9 @@ from cti.core.facts import State
 DIALLING = frozenset({"Dial", "Queue", "FollowMe", "Page"})
 """Applications that ring somebody for the channel that runs them."""
 
+AGENT_LOGIN = "AgentLogin"
+"""The application in which an agent of the agent pool stays on the line."""
+
 _REMEMBERED = 4_096  # interfaces; some ten times what a busy PBX has
 
 
@@ -32,6 +35,11 @@ def device_of_interface(interface: str) -> str:
     return interface
 
 
+def pooled(arguments: str) -> str:
+    """The state interface of a queue's member who is an agent of the agent pool, by AgentLogin's arguments: `Agent:3003`."""
+    return f"Agent:{arguments.split(',', 1)[0]}"
+
+
 def age_of(uniqueid: str) -> tuple[int, int]:
     """Orders channels made in the same second: `pbx1-1795300825.19` → (1795300825, 19); others come first."""
     epoch, _dot, serial = uniqueid.rpartition("-")[2].partition(".")
@@ -46,3 +54,6 @@ class AgentBook(Protocol):
 
     def state_of(self, agent: str) -> tuple[State, float, str] | None:
         """State, since when, and why (a pause reason or "")."""
+
+    def waits_on(self, leg: str) -> None:
+        """A leg, by its id, on which an agent of the agent pool waits for callers."""

@@ -21,7 +21,7 @@ from cti.core.dials import STATUS_BY_CAUSE, App, Dials, asks_first, dial_string
 from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import StayOutcome
 from cti.core.passes import passes
-from cti.core.people import device_of
+from cti.core.people import AGENT_LOGIN, device_of
 from cti.core.refusals import Refusal, refusals
 from cti.core.seats import Seats, read_seats
 from cti.core.waits import Wait, refine
@@ -137,9 +137,9 @@ class _Teller:
                 self._add(place, 0, ev.RecordingBegan(row.at, row.uniqueid, file))
             case "APP_START" if row.app == "StopMixMonitor":
                 self._add(place, 0, ev.RecordingEnded(row.at, row.uniqueid))
-        if row.app == "AgentLogin" and row.uniqueid not in self._stays_on_line:
+        if row.app == AGENT_LOGIN and row.uniqueid not in self._stays_on_line:
             self._stays_on_line.add(row.uniqueid)
-            self._add(place, -5, ev.StaysOnLine(row.at, row.uniqueid))
+            self._add(place, -5, ev.StaysOnLine(row.at, row.uniqueid, row.appdata))
 
     def _blind(self, place: int, row: CelRow) -> None:
         whom, to = str(row.extra.get("transferee_channel_uniqueid", "")), str(row.extra.get("extension", ""))

@@ -10,6 +10,7 @@ from cti.core import events as ev
 from cti.core import moves, queueing
 from cti.core.facts import AttemptOutcome, StayOutcome
 from cti.core.parts import CallPart, LegPart, TalkPart
+from cti.core.people import pooled
 
 if TYPE_CHECKING:
     from cti.core.calls import Calls
@@ -102,7 +103,15 @@ def stays_on_line(calls: "Calls", e: ev.StaysOnLine) -> None:
     """AgentLogin: callers come and go on this line."""
     leg = calls.legs.get(e.uniqueid) or calls.unknown(e.uniqueid, e)
     if leg is not None:
-        leg.own_line = True
+        lend(calls, leg, e.agent)
+
+
+def lend(calls: "Calls", leg: LegPart, arguments: str) -> None:
+    """This channel runs AgentLogin with these arguments."""
+    leg.own_line = True
+    leg.agent = calls.agents.agent_of(pooled(arguments)) or leg.agent
+    calls.agents.waits_on(leg.id)
+    calls.touch(leg)
 
 
 def local_bridged(calls: "Calls", e: ev.LocalBridged) -> None:

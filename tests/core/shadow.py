@@ -14,6 +14,7 @@ class _Channel:
     state: int
     bridge: str = ""
     application: str = "Dial"
+    data: str = ""
 
 
 class Shadow:
@@ -66,7 +67,7 @@ class Shadow:
                 if source is not None and not source.application:
                     source.application = "Dial"
             case ev.StaysOnLine():
-                channel.application = "AgentLogin"
+                channel.application, channel.data = "AgentLogin", event.agent
             case ev.MemberCalled():
                 self._channels[event.member_channel].application = "AppQueue"
             case ev.BridgeEntered():
@@ -111,4 +112,5 @@ class Shadow:
             channel.bridge,
             float(int(at - made.at)),
             "Queue" if uniqueid in self._waiting else channel.application,
+            channel.data,
         )

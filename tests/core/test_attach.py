@@ -28,7 +28,7 @@ from cti.core.facts import (
 )
 from cti.core.memory import Memory
 from tests.core import scenarios as s
-from tests.core.dialogue import START, Dialogue, remember
+from tests.core.dialogue import START, Dialogue, remember, seen_member
 from tests.core.shadow import BOOTED, Shadow
 
 PHONE = "PJSIP/11"
@@ -298,6 +298,36 @@ def test_an_agent_pools_channel_ties_no_callers_together() -> None:
         "p-1.1",
         "p-2.1",
     ]
+
+
+def test_an_agent_found_on_a_line_of_the_pool_is_the_queues_member() -> None:
+    """B1: AgentLogin's number is in the member's state interface; waiting there for callers is no call."""
+    pbx = Dialogue()
+    line = channel("0.1", "PJSIP/1001-0001", "AgentLogin", linkedid="0.1")
+    member = seen_member(START, "2001", "Local/3003@pool/n", "sales", state_interface="Agent:3003")
+    pbx.resynced(channels=(replace(line, data="3003,s"),), members=(member,))
+    assert [leg.agent for leg in pbx.all(Leg)] == ["2001"]
+    assert pbx.state("2001").state is State.AVAILABLE
+
+
+def test_an_agent_of_the_pool_is_on_call_while_they_talk() -> None:
+    """B1: a line that is open all day is no call of its agent's, though the phone is known as theirs; each talk on it is."""
+    pbx = Dialogue()
+    line = channel("0.1", "PJSIP/1001-0001", "Dial", linkedid="0.1")
+    pbx.resynced(channels=(line,), members=(seen_member(START, "2001", "PJSIP/1001", "shift"),))
+    customer = channel("1.1", "PJSIP/trunk-a-0002", "AgentRequest", linkedid="1.1")
+    states = [pbx.state("2001").state]
+    for event in (
+        ev.StaysOnLine(START + 1, "0.1", "3003"),
+        ev.ChannelCreated(START + 2, "1.1", "1.1", customer.channel, 4, "139", "", "from-trunk", "811"),
+        ev.BridgeEntered(START + 3, "b1", "1.1", "", "basic", "simple_bridge", ""),
+        ev.BridgeEntered(START + 3, "b1", "0.1", "", "basic", "simple_bridge", ""),
+        ev.BridgeLeft(START + 9, "b1", "1.1"),
+    ):
+        pbx.say(event)
+        states.append(pbx.state("2001").state)
+    on_call, available = State.ON_CALL, State.AVAILABLE
+    assert states == [on_call, available, available, available, on_call, available]
 
 
 def test_parked_callers_stay_strangers() -> None:

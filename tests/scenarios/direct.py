@@ -2,7 +2,7 @@
 
 from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State
 from tests.scenarios.model import Record, Rung, Talked, scenario
-from tests.scenarios.stage import Stage
+from tests.scenarios.stage import NO_NUMBER, Stage
 
 IN, OUT, INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
 CALLER, AGENT, SYSTEM = EndedBy.CALLER, EndedBy.AGENT, EndedBy.SYSTEM
@@ -503,6 +503,28 @@ async def number_withheld(s: Stage) -> None:
     """The customer's number is not shown: the network says anonymous, and so does the record."""
     anna = await s.agent("anna")
     call = await s.customer("desk", number="", name="")
+    await anna.picks_up()
+    await s.passes(0.8)
+    await call.hangs_up()
+
+
+@scenario(
+    "direct",
+    Record(
+        IN,
+        Disposition.ANSWERED,
+        CALLER,
+        attempts=[Rung("anna", ANSWERED)],
+        talks=[Talked("anna", 0.8)],
+        caller="",
+        caller_name="",
+    ),
+    numbers=TO_ANNA,
+)
+async def number_missing(s: Stage) -> None:
+    """The network tells neither a number nor a name, not even that they are withheld; the record has none."""
+    anna = await s.agent("anna")
+    call = await s.customer("desk", number="", name="", variables=NO_NUMBER)
     await anna.picks_up()
     await s.passes(0.8)
     await call.hangs_up()

@@ -406,6 +406,39 @@ async def agent_pool(s: Stage) -> None:
 
 @scenario(
     "other",
+    Record(INTERNAL, Disposition.LEFT_MENU, CALLER),
+    annas(Talked("anna", 0.8, queue="sales")),
+    annas(Talked("anna", 1.0, queue="sales")),
+    queues=SALES,
+    numbers={**LINE, "in": ["Answer()", "AgentLogin(3003,s)", "Hangup()"]},
+    contexts="[pool-{n}]\nexten => _X.,1,AgentRequest(${EXTEN})\n same => n,Hangup()",
+)
+async def agent_pool_in_a_queue(s: Stage) -> None:
+    """A queue's member is an agent of the agent pool, who stays on the line: two customers, two calls of the same agent."""
+    pool = f"Local/3003@pool-{s.play.index:03d}/n"
+    anna = await s.agent("anna", "sales", interface=pool, state="Agent:3003")
+    shift = await anna.dials(s.number("in"))
+    await s.many("AgentLogin", 1)
+    await s.passes(6.5)  # for five seconds the agent counts as not there yet
+    first = await s.customer("line", "first")
+    await s.many("AgentConnect", 1)
+    await s.bridged(4)
+    await s.passes(0.8)
+    await first.hangs_up()
+    await first.ended()
+    await s.passes(1.5)
+    second = await s.customer("line", "second")
+    await s.many("AgentConnect", 2)
+    await s.bridged(8)
+    await s.passes(1.0)
+    await second.hangs_up()
+    await second.ended()
+    await s.passes(0.8)
+    await shift.hangs_up()
+
+
+@scenario(
+    "other",
     Record(
         IN,
         Disposition.ANSWERED,

@@ -20,6 +20,8 @@ from tests.pbx.asterisk import Lab
 from tests.scenarios.model import Scenario
 
 _ids = itertools.count(1)
+# Variables of the phone's channel: a number that is there and empty. One that is not there chan_pjsip calls anonymous.
+NO_NUMBER = "CONNECTEDLINE(num,i)="
 _customers = itertools.count(13800000000 + int(time.time()) % 100000 * 100)
 
 
@@ -219,11 +221,18 @@ class Stage:
         return Desk(self, role, ext, None)
 
     async def agent(
-        self, role: str, *queues: str, mode: str = "noanswer", interface: str = "", penalty: int = 0
+        self,
+        role: str,
+        *queues: str,
+        mode: str = "noanswer",
+        interface: str = "",
+        state: str = "",
+        penalty: int = 0,
     ) -> Desk:
         """An agent at a phone, a member of these queues (of one that nobody calls, when none is named).
 
-        `interface` may be something else than the phone: `{ext}` in it is the phone's number.
+        `interface` may be something else than the phone: `{ext}` in it is the phone's number. So may `state`, the device
+        whose state the queue goes by.
         """
         desk = await self.desk(role, mode=mode)
         desk.agent = f"2{desk.ext[1:]}"
@@ -231,10 +240,10 @@ class Stage:
         interface = interface.format(ext=desk.ext) or desk.device
         for queue in queues or ("floor",):
             name = self.play.queue(queue) if queue in self.play.queues else queue
-            await self.joins(desk, name, interface, penalty)
+            await self.joins(desk, name, interface, penalty, state)
         return desk
 
-    async def joins(self, desk: Desk, queue: str, interface: str, penalty: int = 0) -> None:
+    async def joins(self, desk: Desk, queue: str, interface: str, penalty: int = 0, state: str = "") -> None:
         """Log the agent of a desk in to a queue."""
         since = self.house.pbx.mark()
         await self.house.pbx.action(
@@ -243,7 +252,7 @@ class Stage:
                 "Queue": queue,
                 "Interface": interface,
                 "MemberName": desk.agent or "",
-                "StateInterface": desk.device,
+                "StateInterface": state or desk.device,
                 "Penalty": str(penalty),
             },
         )
@@ -270,16 +279,18 @@ class Stage:
         name: str = "王伟",
         number: str | None = None,
         trunk: str = "trunk-a",
+        variables: str = "",
     ) -> Line:
         """A customer calls a number of ours (by its short name, or in digits)."""
         number = str(next(_customers)) if number is None else number
-        self.cast[role] = number
-        return await self.place(to, via=trunk, number=number, name=name)
+        if number:
+            self.cast[role] = number
+        return await self.place(to, via=trunk, number=number, name=name, variables=variables)
 
-    async def place(self, to: str, *, via: str, number: str, name: str) -> Line:
-        """Anybody calls anything."""
+    async def place(self, to: str, *, via: str, number: str, name: str, variables: str = "") -> Line:
+        """Anybody calls anything; `variables` are those of the phone's channel."""
         # Whoever is cut short while dialling has dialled: the phone is put down like any other.
-        dialled = asyncio.ensure_future(self._dial(to, via, number, name))
+        dialled = asyncio.ensure_future(self._dial(to, via, number, name, variables))
         try:
             return await asyncio.shield(dialled)
         except asyncio.CancelledError:
@@ -287,7 +298,7 @@ class Stage:
                 await (await dialled).hangs_up()
             raise
 
-    async def _dial(self, to: str, via: str, number: str, name: str) -> Line:
+    async def _dial(self, to: str, via: str, number: str, name: str, variables: str) -> Line:
         to = self.play.number(to) if to in self.play.numbers else to
         ident = f"p{next(_ids)}-{int(time.time())}"
         if number:
@@ -304,6 +315,7 @@ class Stage:
                 "CallerID": f'"{name}" <{number}>' if number else f'"{name}" <>',
                 "Timeout": "600000",
                 "Async": "true",
+                "Variable": variables,
             },
         )
         made = await self.house.network.wait_for("Newchannel", since=since, Uniqueid=ident)

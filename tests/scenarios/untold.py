@@ -7,6 +7,10 @@ from collections.abc import Mapping
 
 UNTOLD: Mapping[str, tuple[str, set[str]]] = {
     "agent_pool": ("the agent's own line has no sign of who ended it", {"call.ended_by"}),
+    "agent_pool_in_a_queue": (
+        "no book has the state of a member's device: some seconds after AgentLogin an agent of the pool can be called",
+        {"attempt.agent_state_since"},
+    ),
     "attended_by_feature_code_of_a_caller_who_hangs_up": ("CEL does not tell of a transfer that failed", {"transfer"}),
     "attended_impossible": ("CEL does not tell of a transfer that the PBX refused", {"transfer"}),
     "attended_three_way": ("CEL does not name who is swapped out of a bridge", {"talk.started_at"}),
