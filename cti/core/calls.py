@@ -11,6 +11,7 @@ of functions that are given the calls. The table at the end of the class names t
 not in it does not concern calls.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from cti.core.facts import (
     Quality,
     Rejected,
     RejectReason,
+    State,
 )
 from cti.core.parts import (
     AttemptPart,
@@ -46,6 +48,8 @@ _GOING = 1.0  # s after getting in step in which the end of what the lists no lo
 _LINGER = 1.0  # s a caller may outlive the agent's hangup before the end counts as the caller's own
 _HANGUP_RACE = 0.1  # s a caller's hangup may be told after the leaving it caused
 _REMEMBERED = 4_096  # dial strings; some ten times what a busy PBX has
+_RUNG = 4_096  # ringings; an hour or more of a busy PBX
+_NOT_KNOWN = (None, None, None)
 
 
 class Calls:
@@ -66,6 +70,8 @@ class Calls:
         self.moving: dict[
             str, list[LegPart]
         ] = {}  # Local half ;1 being optimised away to those who talk across it
+        # By attempt: the agent's state, since when, and why. What is told again comes when the agent has had other states.
+        self._as_it_rang: OrderedDict[str, tuple[State, float, str] | tuple[None, None, None]] = OrderedDict()
         self._dirty: dict[Part, None] = {}  # what must be told, in order
         self._rejected: list[Fact] = []
 
@@ -435,9 +441,13 @@ class Calls:
         attempt.agent = leg.agent
         if stay is not None:
             attempt.stay_id, attempt.queue = stay.id, stay.queue
-        known = self.agents.state_of(leg.agent) if leg.agent else None
-        if known is not None:
-            attempt.state, attempt.state_since, attempt.reason = known
+        known = self._as_it_rang.get(attempt.id)
+        if known is None:
+            known = (self.agents.state_of(leg.agent) if leg.agent else None) or _NOT_KNOWN
+            self._as_it_rang[attempt.id] = known
+            if len(self._as_it_rang) > _RUNG:
+                self._as_it_rang.popitem(last=False)
+        attempt.state, attempt.state_since, attempt.reason = known
         leg.attempt = attempt
         leg.call.attempts.append(attempt)
         self.touch(attempt)

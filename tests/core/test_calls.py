@@ -76,6 +76,29 @@ def test_a_queue_call_is_answered(pbx: Dialogue) -> None:
     assert len(pbx.all(Talk)) == 1
 
 
+def test_a_ringing_told_again_keeps_the_state_it_found_the_agent_in(pbx: Dialogue) -> None:
+    """B1, B2: the agent has had other states since; what is on record is not derived from those."""
+    s.queue_answered(pbx, "1")
+    rang = pbx.attempt("1.2")
+    pbx.pause("11", "PJSIP/11", "q1")
+    pbx.say_all(list(pbx.events))
+    assert len([told for told in pbx.told(Attempt) if told.outcome is None]) == 2
+    assert pbx.attempt("1.2") == rang
+
+
+def test_not_every_ringing_is_remembered_for_ever(pbx: Dialogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A1: a process that lives for months keeps the latest ones only."""
+    monkeypatch.setattr("cti.core.calls._RUNG", 1)
+    s.queue_answered(pbx, "1")
+    first, events = pbx.attempt("1.2"), list(pbx.events)
+    s.queue_answered(pbx, "2")
+    last, again = pbx.attempt("2.2"), pbx.events[len(events) :]
+    pbx.say_all(again)
+    assert pbx.attempt("2.2") == last
+    pbx.say_all(events)
+    assert pbx.attempt("1.2") != first
+
+
 def test_a_caller_who_hangs_up_while_it_rings_abandoned_the_queue(pbx: Dialogue) -> None:
     """B1: abandoned, by the caller; the ringing was cancelled, not unanswered."""
     s.queue_abandoned(pbx, "1")
