@@ -33,7 +33,7 @@ _OF_CDR = (
 _WHOLE_SECONDS = 1.5  # s by which an instant may differ where CEL itself has whole seconds
 _BY_CDR = frozenset({"call.started_at", "call.ended_at"})
 _WITHOUT_QUEUES = _BY_CDR | {
-    "leg", "call.caller_number", "call.caller_name", "call.dialed_number", "call.direction", "transfer.kind",
+    "leg", "leg.answered_at", "leg.hangup_cause", "call.hangup_cause", "recording", "call.caller_number", "call.caller_name", "call.dialed_number", "call.direction", "transfer.kind",
 }  # fmt: skip
 """What is known of a call without knowing who sits where, and what its queues did."""
 _OF_REFUSALS = frozenset({"queue_stay", "queue_stay.queue"})
@@ -49,15 +49,17 @@ _SHOWN: Mapping[Reason, Collection[str]] = {
     Reason.DIRECTION: {"CHAN_START"},
     Reason.END: _ENDS,
     Reason.ENDED_BY: {"BRIDGE_EXIT", "HANGUP"},
+    Reason.CAUSE: _ENDS,
+    Reason.RECORDING: {"APP_START", "APP_END", "CHAN_END"},
     Reason.ANSWERED_AT: {"ANSWER", "BRIDGE_ENTER"},
-    Reason.LEG: {"CHAN_START", "HANGUP"},
+    Reason.LEG: {"CHAN_START", "ANSWER", "HANGUP"},
     Reason.WAIT: {"APP_START", "APP_END", "ANSWER"},
     Reason.ATTEMPT: {"CHAN_START", "ANSWER", "HANGUP"},
     Reason.TALK: {"BRIDGE_ENTER", "BRIDGE_EXIT"},
     Reason.TRANSFER: {"BLINDTRANSFER", "ATTENDEDTRANSFER"},
 }
 """Which events of CEL show a difference; of the others: begin and end of every channel."""
-_OF_CHANNEL = frozenset({Reason.LEG, Reason.ATTEMPT, Reason.TALK, Reason.WAIT})
+_OF_CHANNEL = frozenset({Reason.LEG, Reason.ATTEMPT, Reason.TALK, Reason.WAIT, Reason.RECORDING})
 _IN_QUEUE_LOG = frozenset({Reason.WAIT, Reason.ATTEMPT})
 _IN_CDR = frozenset({Reason.BEGIN, Reason.END, Reason.DISPOSITION, Reason.DUPLICATED, Reason.JOINED})
 
@@ -140,8 +142,8 @@ class _Comparison:
     ) -> None:
         self._settled = window.latest - fresh
         self._pbx, self._rules, self._known, self._pages, self._window = pbx, rules, known, pages, window
-        parts = (known.calls, known.legs, known.stays, known.attempts, known.talks, known.transfers)
-        self.records = wholes(chain.from_iterable(parts))
+        of_calls = (known.legs, known.stays, known.attempts, known.talks, known.transfers, known.recordings)
+        self.records = wholes(chain(known.calls, *of_calls))
         self.tally = Tally()
         self._exact = pages.cel is not None
         self._owner = {own: record for record in self.records.values() for own in record.channels}

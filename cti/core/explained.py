@@ -9,17 +9,21 @@ from dataclasses import dataclass
 
 from cti.core.books import CdrRow, QueueRow, figure
 from cti.core.cel import CelRow, channels_of
+from cti.core.facts import Call, QueueStay
 from cti.core.mismatch import Mismatch
 from cti.core.mismatch import MismatchReason as Reason
 from cti.core.passes import QueuePass, passes
 from cti.core.people import device_of
 from cti.core.retell import deaths
+from cti.core.retold import INSTANT, SECOND
+from cti.core.retold import said as shown
 from cti.core.wholes import Whole
 
 _AT_ONCE = 0.1  # s
 _DROPPED = 2.0  # s a busy Asterisk may take to drop a recall that it does not want
 _SAME_SECOND = 2.0  # s between an instant of CEL and a line of queue_log, on a busy machine
 _ROUNDED = 1.0  # s: the difference of two rounded instants
+_TIMES = frozenset({"joined_at", "left_at", "wait"})
 _ENDS = frozenset({"COMPLETEAGENT", "COMPLETECALLER", "BLINDTRANSFER", "ATTENDEDTRANSFER"})
 _NOT_BY_DEATH = frozenset(
     {
@@ -82,6 +86,49 @@ class Evidence:
         """Who sits at the phone of this channel, as the records have it."""
         return self._seats.get(device_of(channel))
 
+    def endless(self, channel: str) -> bool:
+        """Whether CEL has a channel and not its end, and an Asterisk died after the last it has."""
+        rows = self.cel.get(channel)
+        if not rows or _hangup(rows) is not None:
+            return False
+        return any(start > rows[-1].at for start, _ in self.deaths)
+
+    def died_in(self, call: Call) -> bool:
+        """Whether a call ended between the last word of one Asterisk and the first of the next."""
+        return call.ended_at is not None and any(
+            call.started_at < start and heard - _ROUNDED <= call.ended_at <= start + _SAME_SECOND
+            for start, heard in self.deaths
+        )
+
+    def stays_of(self, one: Mismatch) -> list[QueueStay]:
+        """The passes on record of which a difference tells one field."""
+        whole = self.records.get(one.call_id or "")
+        name = one.field.removeprefix("queue_stay.")
+        stays = whole.stays.values() if whole is not None and name in _TIMES else ()
+        return [
+            stay for stay in stays if (stay.uniqueid, shown(getattr(stay, name))) == (one.uniqueid, one.ours)
+        ]
+
+    def taken_over(self, stay: QueueStay) -> bool:
+        """Whether its caller took the place of one who waited there, and its times are from that one's entering on."""
+        if stay.left_at is None or stay.wait is None:
+            return False
+        for waited, caller in self.into_queue().items():
+            runs = (
+                row for row in self.cel.get(waited, ()) if row.event == "APP_START" and row.app == "Queue"
+            )
+            entered = [row.at for row in runs if row.appdata.partition(",")[0] == stay.queue]
+            left = [row.at for row in self.cel.get(caller, ()) if row.event in {"BRIDGE_ENTER", "APP_END"}]
+            until = stay.left_at if stay.answered_at is None else stay.answered_at
+            if (
+                caller == stay.uniqueid
+                and any(_near(at, stay.joined_at) for at in entered)
+                and any(_near(at, stay.left_at) for at in left)
+                and _near(until - stay.joined_at, stay.wait)
+            ):
+                return True
+        return False
+
     def into_queue(self) -> Mapping[str, str]:
         """The waiting channels whose place a caller took in a transfer, and the callers."""
         return {
@@ -125,6 +172,10 @@ def _strays(
     return strays
 
 
+def _near(told: float, ours: float) -> bool:
+    return abs(told - ours) <= (SECOND if told.is_integer() else INSTANT)
+
+
 def _hangup(rows: Iterable[CelRow]) -> CelRow | None:
     return next((row for row in rows if row.event == "HANGUP"), None)
 
@@ -135,17 +186,13 @@ def _hangup(rows: Iterable[CelRow]) -> CelRow | None:
 def _cut_off(one: Mismatch, said: Evidence) -> bool:
     if one.reason in _NOT_BY_DEATH:
         return False
+    channels = said.channels(one)
+    if any(said.endless(channel) for channel in channels):
+        return True
     whole = said.records.get(one.call_id or "")
-    ended = whole.call.ended_at if whole is not None else None
-    if whole is not None and ended is not None:
-        for start, heard in said.deaths:
-            if whole.call.started_at < start and ended >= heard - _ROUNDED and ended <= start + _SAME_SECOND:
-                return True
-    for channel in said.channels(one):
-        rows = said.cel.get(channel, ())
-        if rows and _hangup(rows) is None and any(start > rows[-1].at for start, _ in said.deaths):
-            return True
-    return False
+    without_cdr = said.cdr_channels.isdisjoint(channels)
+    rests_on_cdr = one.reason is Reason.CALL_WITHOUT_CDR or not said.cel
+    return whole is not None and without_cdr and rests_on_cdr and said.died_in(whole.call)
 
 
 def _masquerade_into_queue(one: Mismatch, said: Evidence) -> bool:
@@ -162,7 +209,7 @@ def _masquerade_into_queue(one: Mismatch, said: Evidence) -> bool:
             stays = (stay for whole in said.records.values() for stay in whole.stays.values())
             return any((stay.uniqueid, stay.queue) == (caller, queue) for stay in stays)
         case Reason.WAIT:
-            return one.uniqueid in waits.values()
+            return any(said.taken_over(stay) for stay in said.stays_of(one))
         case Reason.OUTCOME:
             entry = said.pass_of(one)
             return entry is not None and entry.outcome is None and entry.uniqueid in waits
@@ -178,15 +225,11 @@ def _masquerade_of_the_caller(one: Mismatch, said: Evidence) -> bool:
 
 
 def _pickup_of_a_queue_call(one: Mismatch, said: Evidence) -> bool:
-    picked = said.picked(one.uniqueid)
+    picked = said.picked(one.uniqueid) if one.reason is Reason.AGENT else None
     if picked is None:
         return False
-    if one.reason is Reason.AGENT:
-        took = str(picked.extra.get("pickup_channel", ""))
-        return (said.agent_at(took) or "none", said.agent_at(picked.channel)) == (one.ours, one.book)
-    if one.field in {"queue_stay.left_at", "call.answered_at"}:
-        return abs((figure([one.ours], 0) or 0.0) - picked.at) <= _AT_ONCE
-    return one.field == "queue_stay.wait"
+    took = str(picked.extra.get("pickup_channel", ""))
+    return (said.agent_at(took) or "none", said.agent_at(picked.channel)) == (one.ours, one.book)
 
 
 def _recall_dropped(one: Mismatch, said: Evidence) -> bool:
@@ -212,7 +255,8 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "cut_off": Rule(
         "An Asterisk that is killed writes neither CDR nor the ends of CEL and queue_log for the calls of that moment. "
-        "They have their one record, and it has an end; how they ended is not compared.",
+        "They have their one record, and it has an end; how they ended is not compared. Explained is a call of which a channel "
+        "has no HANGUP in CEL, or, where there is no CEL, that was on record until then and has no row in the CDR.",
         _cut_off,
     ),
     "masquerade_into_queue": Rule(
@@ -221,7 +265,8 @@ RULES: Mapping[str, Rule] = {
         "the consultation, CONNECT and all that follows under the caller's, and the first queue's ATTENDEDTRANSFER under "
         "the consultation's. No pass in the book is whole; the record has the one pass there was. Explained is a pass of the "
         "caller beside one without an end that waits, in the same queue, as the channel that the caller took the place of "
-        "(CEL: ATTENDEDTRANSFER to Queue), and an end on record of that channel's pass, when nobody saw the transfer.",
+        "(CEL: ATTENDEDTRANSFER to Queue), its begin as that channel entered the queue and its end as the caller was put "
+        "through or gave up, and an end on record of that channel's pass, when nobody saw the transfer.",
         _masquerade_into_queue,
     ),
     "masquerade_of_the_caller": Rule(

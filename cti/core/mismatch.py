@@ -34,10 +34,12 @@ class MismatchReason(StrEnum):
     DIRECTION = "direction"
     CALLER = "caller"  # number or name
     DIALED = "dialed"
-    WAIT = "wait"  # when a pass began and ended, by CEL
+    CAUSE = "cause"  # of the hangup, of the call or of a channel
+    WAIT = "wait"  # when a pass began and ended, by CEL, and at which place
     ATTEMPT = "attempt"
     TALK = "talk"
     TRANSFER = "transfer"
+    RECORDING = "recording"  # one that the dialplan began
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,12 @@ The books are told to a core of their own, so both sides mean the same by every 
 found here, and `cti.core.reconcile` therefore counts the lines of queue_log and CDR without it.
 
 Compared is, of a call that is one in both: its channels with begin and end; begin, end, first answer, disposition, who
-ended it, direction, caller, dialled number; when each pass through a queue began and ended; who was turned away, by which
-queue and when; each ringing of an agent; when each phone talked, for which agent and queue; each transfer. Instants agree within `INSTANT`, and within `SECOND` where the
-book itself has whole seconds.
+ended it and the cause of it, direction, caller, dialled number; of each channel when it rang, answered and ended, for whom
+and why; when each pass through a queue began and ended, and at which place; who was turned away, by which queue and when;
+each ringing of an agent; when each phone talked, for which agent and queue; each transfer; each recording that the dialplan
+began. Instants agree within `INSTANT`, and within `SECOND` where the book itself has whole seconds.
 
-What the books do not know is not compared: hold, recordings, states of agents, positions, causes and states of single
-channels; and
-
-* the number a program dialled (`s`), and the caller of a call it began: CEL has the connected number there;
-* who left an agent pool's line: its channels name as source of the hangup whoever spoke there last;
-* a transfer that the PBX refused: CEL has no row of it;
-* whether a ringing was given up or its time was over, where both happened as the call ended;
-* of a caller who was turned away, that the queue was full (CEL has no QUEUESTATUS);
-* who hung up, where it happened as they met, or just after they were led elsewhere.
+What the books do not tell, or not surely, is not compared: `cti.core.untold`, which is in docs/scenarios.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +25,7 @@ from cti.core.facts import (
     EndedBy,
     Leg,
     QueueStay,
+    Recording,
     Talk,
     Transfer,
 )
@@ -50,6 +44,13 @@ _CALL = (
     (Reason.CALLER, "caller_number"),
     (Reason.CALLER, "caller_name"),
     (Reason.DIALED, "dialed_number"),
+    (Reason.CAUSE, "hangup_cause"),
+)
+_LEG = (
+    (Reason.LEG, "ring_started_at"),
+    (Reason.LEG, "answered_at"),
+    (Reason.LEG, "agent"),
+    (Reason.CAUSE, "hangup_cause"),
 )
 _INSTANTS = (
     (Reason.BEGIN, "started_at"),
@@ -99,6 +100,7 @@ class _Pair:
         yield from self._attempts()
         yield from self._talks()
         yield from self._transfers()
+        yield from self._recordings()
 
     def _apart(self, ours: float | None, book: float | None) -> bool:
         """Whether two instants are not the same, or only one of them is known."""
@@ -183,6 +185,16 @@ class _Pair:
                 or self._apart(one.ended_at, two.ended_at)
             ):
                 yield Odd(Reason.LEG, known.uniqueid, "leg", _leg(one), _leg(two))
+            if one is not None and two is not None:
+                yield from self._leg_fields(one, two)
+
+    def _leg_fields(self, one: Leg, two: Leg) -> Iterator[Odd]:
+        for reason, name in _LEG:
+            ours, told = getattr(one, name), getattr(two, name)
+            instant = isinstance(told, float) or isinstance(ours, float)
+            apart = self._apart(ours, told) if instant else told is not None and ours != told
+            if apart:
+                yield Odd(reason, one.uniqueid, f"leg.{name}", said(ours), said(told))
 
     # -- queues
 
@@ -204,6 +216,9 @@ class _Pair:
                 ours, book = getattr(one, name), getattr(two, name)
                 if self._stay_apart(one, two, name):
                     yield Odd(Reason.WAIT, one.uniqueid, f"queue_stay.{name}", said(ours), said(book))
+            if two.position is not None and one.position != two.position:
+                places = said(one.position), said(two.position)
+                yield Odd(Reason.WAIT, one.uniqueid, "queue_stay.position", *places)
 
     @staticmethod
     def _unread(ours: Iterable[QueueStay], book: Iterable[QueueStay]) -> list[QueueStay]:
@@ -336,6 +351,22 @@ class _Pair:
         )
         return not (name == "result" and {ours, told} <= _LED_NOWHERE and undecided)
 
+    # -- recordings
+
+    def _recordings(self) -> Iterator[Odd]:
+        """Those that the books have; of one that a program began they know nothing."""
+        for two in self._book.recordings.values():
+            own = two.id.rpartition("/")[0]
+            same = (one for one in self._ours.recordings.values() if one.id.rpartition("/")[0] == own)
+            near = (one for one in same if one.file == two.file or one.file.endswith(f"/{two.file}"))
+            one = min(near, key=lambda one: abs(one.started_at - two.started_at), default=None)
+            if (
+                one is None
+                or self._apart(one.started_at, two.started_at)
+                or self._apart(one.stopped_at, two.stopped_at)
+            ):
+                yield Odd(Reason.RECORDING, self._uniqueid(two.id), "recording", _taped(one), _taped(two))
+
 
 def _joined(stay: QueueStay) -> float:
     return stay.joined_at
@@ -380,6 +411,12 @@ def _leg(leg: Leg | None) -> str:
     if leg is None:
         return "no such channel"
     return f"{leg.channel} from {said(leg.started_at)} to {said(leg.ended_at)}"
+
+
+def _taped(one: Recording | None) -> str:
+    if one is None:
+        return "no such recording"
+    return f"{one.file} from {said(one.started_at)} to {said(one.stopped_at)}"
 
 
 def _refusal(one: QueueStay) -> str:

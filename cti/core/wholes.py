@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cti.core.facts import Attempt, Call, Fact, Leg, QueueStay, Talk, Transfer
+from cti.core.facts import Attempt, Call, Fact, Leg, QueueStay, Recording, Talk, Transfer
 
-Part = Leg | QueueStay | Attempt | Talk | Transfer
+Part = Leg | QueueStay | Attempt | Talk | Transfer | Recording
 
 
 @dataclass(slots=True)
@@ -18,6 +18,7 @@ class Whole:
     attempts: dict[str, Attempt] = field(default_factory=dict)
     talks: dict[str, Talk] = field(default_factory=dict)
     transfers: dict[str, Transfer] = field(default_factory=dict)
+    recordings: dict[str, Recording] = field(default_factory=dict)
 
     def take(self, part: Part) -> None:
         """Add a part."""
@@ -32,6 +33,8 @@ class Whole:
                 self.talks[part.id] = part
             case Transfer():
                 self.transfers[part.id] = part
+            case Recording():
+                self.recordings[part.id] = part
 
     @property
     def channels(self) -> set[str]:
@@ -45,7 +48,7 @@ def wholes(facts: Iterable[Fact]) -> dict[str, Whole]:
     calls = {fact.id: fact for fact in parts if isinstance(fact, Call)}
     found = {call.id: Whole(call) for call in calls.values() if call.merged_into is None}
     for part in parts:
-        if isinstance(part, Leg | QueueStay | Attempt | Talk | Transfer):
+        if isinstance(part, Part):
             whole = found.get(_root(calls, part.call_id))
             if whole is not None:
                 whole.take(part)

@@ -4,12 +4,24 @@ from dataclasses import replace
 
 import pytest
 
+from cti.core.books import QueueRow
 from cti.core.cel import CelRow
 from cti.core.explained import Evidence, explain
-from cti.core.facts import Call, Fact, Leg, QueueStay, StayOutcome
+from cti.core.facts import (
+    Attempt,
+    Call,
+    Disposition,
+    EndedBy,
+    Fact,
+    Leg,
+    QueueStay,
+    StayOutcome,
+    Talk,
+    Transfer,
+)
 from cti.core.mismatch import Mismatch, MismatchReason
 from cti.core.wholes import Whole
-from tests.core.test_comparison import Change, compared, on, told
+from tests.core.test_comparison import Change, compared, on, told, without
 
 
 def by_rule(name: str, change: Change) -> tuple[set[str], set[str]]:
@@ -25,6 +37,12 @@ def by_rule(name: str, change: Change) -> tuple[set[str], set[str]]:
         ("pickup_of_a_queue_call", on(QueueStay, agent="2999"), "agent"),
         ("pickup_of_a_queue_call", on(QueueStay, left_at=lambda at: at + 20), "wait"),
         ("half_finished_to_a_queue", on(QueueStay, queue="other"), "not_in_book"),
+        ("half_finished_to_a_queue", on(QueueStay, wait=lambda seconds: seconds + 500), "wait"),
+        ("half_finished_to_a_queue", on(QueueStay, left_at=lambda at: at + 500), "wait"),
+        ("half_finished_to_a_queue", on(QueueStay, joined_at=lambda at: at - 500), "wait"),
+        ("half_finished_to_a_queue_abandoned", on(QueueStay, wait=lambda seconds: seconds + 500), "wait"),
+        ("half_finished_to_a_queue_abandoned", on(QueueStay, left_at=lambda at: at + 500), "wait"),
+        ("pickup_of_a_queue_call", on(QueueStay, wait=lambda seconds: seconds + 500), "wait"),
         ("attended_to_a_menu", on(QueueStay, book_talk=99.0), "book_talk"),
     ],
 )
@@ -95,6 +113,46 @@ def test_only_a_call_that_lived_as_the_pbx_died_is_cut_off() -> None:
 def test_a_death_excuses_no_lost_or_double_record(reason: MismatchReason) -> None:
     """Which call it is, that it has one record with an end, and whose it was is known all the same."""
     assert alone(101.0, reason) == ""
+
+
+WRONGS: list[Change] = [
+    on(Call, ended_at=lambda at: at + 30.0),
+    on(Call, disposition=Disposition.VOICEMAIL),
+    on(Call, ended_by=EndedBy.UNKNOWN),
+    on(QueueStay, outcome=StayOutcome.TIMEOUT),
+    on(QueueStay, wait=lambda seconds: seconds + 5000.0),
+    without(Talk),
+    without(Attempt),
+    without(Transfer),
+]
+
+
+@pytest.mark.parametrize("name", ["direct_busy", "queue_abandoned", "blind_by_the_phone"])
+@pytest.mark.parametrize("change", WRONGS)
+def test_a_death_excuses_nothing_that_the_books_have_whole(name: str, change: Change) -> None:
+    """cut_off: a quiet PBX that is restarted after its last call has written the ends of it."""
+    run = told(name)
+    last = max(run.cel[-1].at, run.queue_log[-1].at if run.queue_log else 0.0)
+    start = QueueRow(
+        last + 60.0, "NONE", "NONE", "NONE", "QUEUESTART", (), f"{last + 60:.0f}|NONE|NONE|NONE|QUEUESTART|"
+    )
+    facts = change(list(run.facts))
+    report = compared(run, facts, queue_log=(*run.queue_log, start))
+    assert not report.explained
+    assert bool(report.mismatches) == bool(compared(run, facts).mismatches)
+
+
+def test_of_a_channel_without_an_end_nothing_else_is_asked() -> None:
+    """cut_off: CEL has its begin, an Asterisk died after that, and the record ends as the next one is heard."""
+    run = told("queue_abandoned")
+    cut = [row for row in run.cel if row.event not in {"HANGUP", "CHAN_END", "LINKEDID_END", "APP_END"}]
+    at = run.cel[-1].at + 20.0
+    start = QueueRow(at, "NONE", "NONE", "NONE", "QUEUESTART", (), f"{at:.0f}|NONE|NONE|NONE|QUEUESTART|")
+    log = [row for row in run.queue_log if row.verb != "ABANDON"]
+    facts = [replace(fact, ended_at=at) if isinstance(fact, Call | Leg) else fact for fact in run.facts]
+    report = compared(run, facts, queue_log=(*log, start), cdr=(), cel=cut)
+    assert not report.mismatches
+    assert {one.rule for one in report.explained} == {"cut_off"}
 
 
 def test_a_pass_by_no_rule_stays_a_mismatch() -> None:

@@ -1,4 +1,7 @@
-"""docs/comparison.md says what both tools say now, and our side of it is right (B1). The peer itself runs in CI only."""
+"""docs/comparison.md says what both tools say now, and our side of it is right (B1).
+
+The peer itself is asked by `make comparison` alone; its answers are committed, and no test runs it.
+"""
 
 from collections.abc import Sequence
 
