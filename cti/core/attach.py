@@ -25,7 +25,7 @@ from cti.core.parts import (
     TalkPart,
     TransferPart,
 )
-from cti.core.people import DIALLING, age_of
+from cti.core.people import AGENT_LOGIN, DIALLING, age_of
 
 _UP = 6  # ChannelState
 _TWO_PARTY = "basic"  # BridgeType; calls whose channels share such a bridge are one
@@ -33,7 +33,7 @@ _DIALLED = frozenset({"AppDial", "AppDial2", "AppQueue"})  # what a rung channel
 _SAME_START = 1.0  # s by which a listed age (whole seconds) may seem shorter than it is
 _SAME_WAIT = 2.0  # s by which a listed wait (whole seconds) may seem shorter than it is
 # Channels in these applications tie no calls together, whatever bridge or linkedid they share with others.
-_OWN_LINE = frozenset({"AgentLogin", "BridgeWait", "ChanSpy", "ConfBridge", "ExtenSpy", "Park"})
+_OWN_LINE = frozenset({AGENT_LOGIN, "BridgeWait", "ChanSpy", "ConfBridge", "ExtenSpy", "Park"})
 
 
 def restore(calls: Calls, memory: Memory) -> None:
@@ -182,14 +182,20 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     for channel in seen.channels:
         if channel.uniqueid in calls.legs:
             known = calls.legs[channel.uniqueid]
-            known.own_line = channel.application == "AgentLogin"  # which is not stored
             known.dialed |= channel.application in _DIALLED
+            if known.dialed and channel.state == _UP and known.answered_at is None:
+                known.answered_at = seen.at
+                calls.touch(known)
     found: list[ev.ChannelSeen] = []
     own_line = _alone(seen)
     for channel in sorted(seen.channels, key=lambda c: (-c.duration, age_of(c.uniqueid))):
         if channel.uniqueid not in calls.legs:
             _attach(calls, channel, seen.at)
             found.append(channel)
+        leg = calls.legs[channel.uniqueid]
+        leg.own_line = False
+        if channel.application == AGENT_LOGIN:  # which is not stored
+            talks.lend(calls, leg, channel.data)
     # The dials that tied these were not seen; the shared linkedid is the only evidence left.
     fresh = [calls.legs[channel.uniqueid] for channel in found]
     _tie(calls, [leg for leg in fresh if leg.uniqueid not in own_line], own_line)
@@ -261,7 +267,6 @@ def _attach(calls: Calls, channel: ev.ChannelSeen, at: float) -> None:
     leg.call.quality = Quality.GAPPED
     leg.call.attached = True
     leg.dialed = channel.application in _DIALLED
-    leg.own_line = channel.application == "AgentLogin"
     if leg.dialed and leg.device in calls.rules.trunks and channel.linkedid == channel.uniqueid:
         calls.called_from_here(leg)
     if leg.dialed and channel.state == _UP:

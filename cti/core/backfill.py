@@ -191,7 +191,8 @@ class _Planner:
 
     def _lacks_its_begin(self, oldest: Call, told: Call) -> bool:
         """Whether a record begins with a channel that came as everything was asked for, and the others went with it."""
-        return self._in_gap(told.started_at) and oldest.started_at > told.started_at + _LATER
+        headless = told.id != oldest.id and told.id not in self._call_of_leg
+        return self._in_gap(told.started_at) and (headless or oldest.started_at > told.started_at + _LATER)
 
     def _root(self, call_id: str) -> Call | None:
         found = self._known_calls.get(call_id)

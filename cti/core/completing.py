@@ -58,7 +58,17 @@ _CALL = (
     "caller_name",
     "dialed_number",
 )
-_FIRST = ("started_at", "direction", "caller_number", "caller_name", "dialed_number", "ended_by")
+_FIRST = (
+    "started_at",
+    "direction",
+    "caller_number",
+    "caller_name",
+    "dialed_number",
+    "ended_by",
+    "hangup_cause",
+)
+_HELPER = "Local/_attended@"  # a channel that Asterisk makes itself as a transfer is done
+_COUNTED = 1.0  # s by which an instant that app_queue's whole seconds were added up to may differ
 _LEG = ("ring_started_at", "answered_at", "ended_at", "dial_status", "hangup_cause", "number", "agent")
 _STAY = ("position", "answered_at", "left_at", "outcome", "agent", "book_wait", "book_talk")
 _ATTEMPT = ("stay_id", "queue", "agent", "ended_at", "outcome")
@@ -99,6 +109,8 @@ class Completion:
         # Of the call in hand:
         self._joined: tuple[str, ...] = ()  # calls that it turned out to be made of
         self._met: dict[str, QueueStay] = {}  # stays on record by the ids that the books give them
+        self._stay_of: dict[str, QueueStay] = {}  # by the same ids, as they stand now
+        self._told_stays: list[QueueStay] = []
         self._overwritten: set[str] = (
             set()
         )  # of these, by the same ids, those whose QUEUESTATUS another queue wrote over
@@ -113,15 +125,16 @@ class Completion:
         self._taken_back = set()
         self._told_talks = [part for part in parts if isinstance(part, Talk)]
         self._told_legs = [part for part in parts if isinstance(part, Leg)]
-        stays = [part for part in parts if isinstance(part, QueueStay)]
+        self._told_stays = stays = [part for part in parts if isinstance(part, QueueStay)]
         self._met, self._overwritten = self._meet(stored.id, stays), _written_over(stays)
+        self._stay_of = {}
         changes = self._call_changes(stored, told)
         sides = stored.ended_by is not told.ended_by and {stored.ended_by, told.ended_by} <= _SIDES
         unseen = told.ended_at is not None and self._missed(told.ended_at)
         if sides and (unseen or any(isinstance(part, Talk) and self._unheard(part) for part in parts)):
             changes["ended_by"] = told.ended_by  # who had hung up had handed on: others talked after them
         self._update(stored, changes)
-        for part in parts:
+        for part in sorted(parts, key=lambda part: not isinstance(part, QueueStay)):  # ringings name theirs
             match part:
                 case Leg():
                     self._leg(stored.id, part)
@@ -144,7 +157,7 @@ class Completion:
         A pass after which that happened may have lost its QUEUESTATUS to it, so that it seems to have been given up, or
         taken out of the queue; and a caller of whom not even that was left seems never to have come to a queue.
         """
-        self._joined = ()
+        self._joined, self._stay_of = (), {}
         stays = [part for part in parts if isinstance(part, QueueStay)]
         met = self._meet(stored.id, stays)
         added = self._refusals(stored.id, parts, met)
@@ -174,10 +187,12 @@ class Completion:
         read = {stay.id for stay in met_passes.values()}
         unread = [one for one in on_record if one.outcome not in NOT_LET_IN and one.id not in read]
         told = [one for one in told if one.id in met or not let_in(one, unread)]
+        mended = {stay.id: stay for stay in self._stay_of.values()}
+        stays_now = [mended.get(one.id, one) for one in on_record]
         for one in told:
             stored = met.get(one.id)
             seen = math.inf if stored is None else stored.joined_at
-            at = after_leaving(one.joined_at, seen, one.uniqueid, on_record)
+            at = after_leaving(one.joined_at, seen, one.uniqueid, stays_now)
             if stored is None:
                 added = replace(one, joined_at=at, left_at=at)
                 self._add(call_id, self._freed(added, f"{self._pbx}-{one.uniqueid}/n", 1))
@@ -208,6 +223,11 @@ class Completion:
         elif stored.id != told.id and self._missed(told.started_at):  # found when its first channel had gone
             of_first = {name: getattr(told, name) for name in _FIRST}
             changes |= {k: v for k, v in of_first.items() if v not in (*_NOTHING, getattr(stored, k))}
+        if (
+            "*:mark" in stored.sources and stored.id == told.id
+        ):  # the dialplan's own instants: it is done with a caller before the last has gone
+            of_dialplan = {name: getattr(told, name) for name in ("started_at", "ended_at")}
+            changes |= {k: v for k, v in of_dialplan.items() if self._elsewhen(getattr(stored, k) or 0.0, v)}
         if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
             if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
@@ -241,6 +261,10 @@ class Completion:
             changes = self._unknown(stored, told, _LEG)
             if self._began_unseen(stored, told):
                 changes["started_at"] = told.started_at
+            if told.answered_at is None and self._is_guess(stored.answered_at):
+                changes["answered_at"] = (
+                    None  # found picked up, and not put through: whoever it was did not take the call
+                )
             named = told.dialed and told.number and told.number not in told.device
             if named and told.number != stored.number and self._missed(told.started_at):
                 changes["number"] = told.number  # a list has the number shown, not the one that was dialled
@@ -268,7 +292,9 @@ class Completion:
     def _stay(self, call_id: str, told: QueueStay) -> None:
         stored = self._met.get(told.id)
         if stored is None:
-            self._add(call_id, self._freed(told, f"{self._pbx}-{told.uniqueid}/q", told.ordinal))
+            added = self._freed(told, f"{self._pbx}-{told.uniqueid}/q", told.ordinal)
+            self._stay_of[told.id] = added
+            self._add(call_id, added)
             return
         changes = self._unknown(stored, told, _STAY)
         if told.id in self._overwritten and stored.outcome in _UNSAID:
@@ -280,7 +306,7 @@ class Completion:
             if not moved and told.outcome is not None and other:
                 changes |= {name: getattr(told, name) for name in _HOW_LEFT}
                 self._taken_back.add(stored.queue)
-        if self._missed(told.joined_at) and self._began_elsewhen(stored.joined_at, told.joined_at):
+        if self._missed(told.joined_at) and self._joined_elsewhen(stored.joined_at, told):
             changes["joined_at"] = told.joined_at
         for name in ("answered_at", "left_at"):
             if name not in changes and self._noticed_late(getattr(stored, name), getattr(told, name)):
@@ -291,7 +317,9 @@ class Completion:
         if left and stored.left_at is not None and stored.left_at == stored.answered_at:
             changes |= {"left_at": told.left_at} if self._elsewhen(stored.left_at, told.left_at) else {}
         if {"answered_at", "left_at", "joined_at"} & changes.keys() or stored.wait is None:
-            changes |= {"wait": told.wait} if told.wait != stored.wait else {}
+            wait = _wait(replace(stored, **changes))
+            changes |= {"wait": wait} if wait != stored.wait else {}
+        self._stay_of[told.id] = replace(stored, **changes)
         self._update(stored, changes)
 
     @staticmethod
@@ -300,13 +328,27 @@ class Completion:
         return told is not None and abs(stored - told) > (1.0 if told.is_integer() else TOGETHER)
 
     def _began_elsewhen(self, stored: float, told: float) -> bool:
-        """Whether the books know better when it began: what a list gave an age is whole seconds before it."""
-        ages = (gap.ended_at - stored for gap in self._gaps)
-        of_a_list = any(age >= 0 and abs(age - round(age)) < SAME_INSTANT for age in ages)
-        exactly = of_a_list and not told.is_integer()
-        return abs(stored - told) > SAME_INSTANT if exactly else self._elsewhen(stored, told)
+        """Whether the books know better when it began."""
+        if self._is_of_a_list(stored) and not told.is_integer():
+            return abs(stored - told) > SAME_INSTANT
+        return self._elsewhen(stored, told)
+
+    def _joined_elsewhen(self, stored: float, told: QueueStay) -> bool:
+        """The same of a pass; one that follows another within one run of Queue begins where app_queue's seconds end that."""
+        lefts = (one.left_at for one in self._told_stays if one.uniqueid == told.uniqueid)
+        counted = any(left is not None and abs(left - told.joined_at) < SAME_INSTANT for left in lefts)
+        if counted and not self._is_of_a_list(stored):
+            return abs(stored - told.joined_at) > _COUNTED
+        return self._began_elsewhen(stored, told.joined_at)
+
+    def _is_of_a_list(self, began_at: float) -> bool:
+        """Whether it was concluded from an age in a list, which is whole seconds before a gap's end."""
+        ages = (gap.ended_at - began_at for gap in self._gaps)
+        return any(age >= 0 and abs(age - round(age)) < SAME_INSTANT for age in ages)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
+        if told.stay_id in self._stay_of:
+            told = replace(told, stay_id=self._stay_of[told.stay_id].id)
         stored = self._attempts.get(told.id)
         if stored is None:
             of_call = (one for one in self._on_record(call_id) if isinstance(one, Attempt))
@@ -384,9 +426,8 @@ class Completion:
         unseen = stored.result not in _LED_ON and any(gap.ended_at > stored.at for gap in self._gaps)
         concluded = unseen and told.result not in {PENDING, stored.result}
         changes = {"result": told.result} if concluded else {}
-        begun = max(
-            (leg.started_at for leg in self._told_legs if leg.started_at < stored.at), default=stored.at
-        )
+        dialled = (leg for leg in self._told_legs if not leg.channel.startswith(_HELPER))
+        begun = max((leg.started_at for leg in dialled if leg.started_at < stored.at), default=stored.at)
         if told.kind != stored.kind and any(
             g.began_at < stored.at and begun < g.ended_at for g in self._gaps
         ):
@@ -520,6 +561,11 @@ def same_ringing(stored: Attempt, told: Attempt) -> bool:
     over = stored.ended_at if stored.ended_at is not None else float("inf")
     ends = told.ended_at if told.ended_at is not None else float("inf")
     return stored.started_at <= ends + TOGETHER and told.started_at <= over + TOGETHER
+
+
+def _wait(stay: QueueStay) -> float | None:
+    until = stay.left_at if stay.answered_at is None else stay.answered_at
+    return None if until is None else until - stay.joined_at
 
 
 def _written_over(told: Iterable[QueueStay]) -> set[str]:

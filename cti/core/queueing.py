@@ -1,5 +1,6 @@
 """Queues: callers who wait, are turned away, given up or given to a member. Sources: the app_queue events of AMI."""
 
+import math
 from typing import TYPE_CHECKING
 
 from cti.core import events as ev
@@ -20,8 +21,9 @@ def joined(calls: "Calls", e: ev.CallerJoined) -> None:
     leg = calls.legs.get(e.uniqueid) or calls.unknown(e.uniqueid, e)
     if leg is None:
         return
-    if leg.stay is not None and leg.stay.left_at is None and leg.stay.queue == e.queue:
-        return  # already known from a list
+    open_ = leg.stay if leg.stay is not None and leg.stay.left_at is None else None
+    if open_ is not None and open_.queue == e.queue and open_.unseen_until != math.inf:
+        return  # already known from a list; one that no list had is over, and they came back
     decide_stay(calls, leg, e.queue_status, e.at, last_word=True, lives_on=True)
     heard(calls, leg, e.queue_status, e.at)
     stay = begin_stay(calls, leg, e.queue, e.at, e.position)

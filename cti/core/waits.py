@@ -5,6 +5,7 @@ what is known is the wait that app_queue counted, and that one pass begins where
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from cti.core.cel import CelRow, queue_of, runs_of
@@ -26,7 +27,7 @@ class Wait:
     of: QueuePass
     joined_at: float
     left_at: float | None
-    answer: CelRow | None  # of the member who got the caller
+    answer: CelRow | None  # of the member who got the caller, or their taking it from another phone
 
     def holds_at(self, at: float) -> bool:
         """Whether the caller waited in this queue then."""
@@ -40,17 +41,35 @@ def refine(passes: Sequence[QueuePass], channels: Mapping[str, Sequence[CelRow]]
     of_channel: dict[str, list[QueuePass]] = {}
     for one in passes:
         of_channel.setdefault(one.uniqueid, []).append(one)
+    answers = _answers({one.member_channel for one in passes}, channels)
     for uniqueid, ones in of_channel.items():
         rows = channels.get(uniqueid)
         before: Wait | None = None
         for n, one in enumerate(ones if rows else ()):
             goes_on = n + 1 < len(ones) and not _begins(ones[n + 1], rows or (), one.entered_at + _SECOND)
-            before = _refine(one, rows or (), before, channels, goes_on=goes_on)
+            before = _refine(one, rows or (), before, answers.get(one.member_channel), goes_on=goes_on)
             if goes_on and before.left_at is not None and one.outcome is not StayOutcome.ANSWERED:
                 rung = _rung(channels) if rung is None else rung
                 theirs = channels.get(ones[n + 1].member_channel, ())
                 before = _between(before, rung.get(rows[0].linkedid, ()) if rows else (), theirs)
             found.append(before)
+    return found
+
+
+def _answers(members: AbstractSet[str], channels: Mapping[str, Sequence[CelRow]]) -> dict[str, CelRow]:
+    """When these channels answered; of one that took a call which rang elsewhere (Pickup), when it took it."""
+    found: dict[str, CelRow] = {}
+    for member in members:
+        answer = next((row for row in channels.get(member, ()) if row.event == "ANSWER"), None)
+        if answer is not None:
+            found[member] = answer
+    for rows in channels.values():
+        for row in rows:
+            if (
+                row.event == "PICKUP"
+                and (who := str(row.extra.get("pickup_channel_uniqueid", ""))) in members
+            ):
+                found[who] = row
     return found
 
 
@@ -98,7 +117,7 @@ def _refine(
     one: QueuePass,
     rows: Sequence[CelRow],
     before: Wait | None,
-    channels: Mapping[str, Sequence[CelRow]],
+    answer: CelRow | None,
     *,
     goes_on: bool,
 ) -> Wait:
@@ -112,7 +131,6 @@ def _refine(
     joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 + _BEHIND else one.entered_at
     over = rows[-1].at  # whole seconds must not outlast the channel
     joined_at = min(joined_at, over - 2 * _APART)
-    answer = next((row for row in channels.get(one.member_channel, ()) if row.event == "ANSWER"), None)
     left_at = _left_at(one, () if goes_on else rows, joined_at, answer)
     if left_at is not None and one.outcome is not StayOutcome.ANSWERED:
         left_at = max(joined_at, min(left_at, over - _APART))

@@ -17,6 +17,8 @@ from cti.core.facts import (
     Gap,
     Leg,
     Quality,
+    QueueStay,
+    StayOutcome,
     Talk,
     Transfer,
 )
@@ -168,6 +170,31 @@ def test_callers_without_a_number_stay_apart() -> None:
         "140.4": f"{PBX}-{B}",
         "140.5": f"{PBX}-{B}",
     }
+
+
+def test_whoever_comes_back_to_the_same_queue_waits_anew() -> None:
+    """B1: nobody saw the first wait end; no list had the caller in that queue, and then they joined it."""
+    hears = listed(A, "PJSIP/trunk-a-00000001", "", "Playback", 65.0, at=165.0)
+    session = play(
+        created(100.0, A, "PJSIP/trunk-a-00000001", "8"),
+        ev.CallerJoined(101.0, "q1", A, 1, ""),
+        ev.LinkLost(120.0, "gone"),
+        look(165.0, hears),
+        ev.CallerJoined(171.0, "q1", A, 1, "TIMEOUT"),
+        ev.CallerAbandoned(180.0, "q1", A),
+        ev.CallerLeft(180.0, "q1", A, ""),
+        ev.ChannelHungUp(180.0, A, 16, ""),
+    )
+    waits = [(one.joined_at, one.left_at, one.outcome) for one in session.all(QueueStay)]
+    assert waits == [(101.0, 171.0, StayOutcome.TIMEOUT), (171.0, 180.0, StayOutcome.ABANDONED)]
+
+
+def test_whoever_answered_in_a_gap_has_answered() -> None:
+    """B1: the phone was known, and it was picked up while nobody listened."""
+    caller = listed(A, "PJSIP/trunk-a-00000001", "b1", "Queue", 30.0, at=130.0)
+    agent = listed(LINE, "PJSIP/1001-00000002", "b1", "AppQueue", 28.0, at=130.0, linkedid=A)
+    session = play(*WAITS_AND_RINGS, ev.LinkLost(103.0, "gone"), look(130.0, caller, agent))
+    assert {one.uniqueid: one.answered_at for one in session.all(Leg)} == {A: None, LINE: 130.0}
 
 
 @pytest.mark.parametrize(("ended", "kind"), [(1010.0, "attended"), (1995.0, "half_finished")])
