@@ -2,8 +2,8 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -21,6 +21,9 @@ from cti.daemon.options import ConfigOption, JsonOption, console, settings_of, w
 from cti.daemon.show import cell
 from cti.daemon.storytelling import Told, parts_of, told
 
+if TYPE_CHECKING:
+    from store.queries import CallRecord, Queries
+
 _INDENT = 4
 
 
@@ -28,6 +31,7 @@ def explain(
     call: Annotated[str, typer.Argument(help="The call's id, or the uniqueid of its first channel.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    pbx: Annotated[str | None, typer.Option("--pbx", help="Of this PBX only.")] = None,
     lines: Annotated[
         bool,
         typer.Option(
@@ -40,7 +44,9 @@ def explain(
     What happened to whom, when, and from which event or line of the PBX's books that is known; with a picture.
     """
     settings = settings_of(config, needed=("database", "books"))
-    known = asyncio.run(_explain(settings, call))
+    if pbx is not None and pbx not in settings.pbx:
+        raise typer.BadParameter(f"choose one of: {', '.join(settings.pbx)}", param_hint="--pbx")
+    known = asyncio.run(_explain(settings, call, pbx))
     if as_json:
         write_json(_as_dict(known))
         return
@@ -51,22 +57,36 @@ def explain(
     out.print(drawn, no_wrap=True, overflow="ignore", crop=False)
 
 
-async def _explain(settings: Settings, call: str) -> Told:
+async def _explain(settings: Settings, call: str, pbx: str | None) -> Told:
     from store import StoreError, open_store  # noqa: PLC0415 - the other commands start faster without it
 
     try:
         async with await open_store(settings.database.full_url, make=False) as store:
-            for call_id in (call, *(f"{name}-{call}" for name in settings.pbx)):
-                record = await store.queries.call(call_id)
-                if record is not None:
-                    break
-            else:
-                raise errors.CtiError(f"no call {call!r} is on record; `cti calls` shows their ids")
+            record = await _record(store.queries, call, pbx, settings.pbx)
             ends = [gap.ended_at for gap in await store.queries.gaps(record.call.pbx)]
     except StoreError as error:
         raise errors.StoreError(str(error)) from error
     sources = books_of(settings, record.call.pbx) if record.call.pbx in settings.pbx else None
     return await told(parts_of(record), ends, sources)
+
+
+async def _record(queries: "Queries", call: str, pbx: str | None, every: Collection[str]) -> "CallRecord":
+    """The call of this id; else the one of this uniqueid, which several PBXs may have given."""
+    record = await queries.call(call)
+    if record is not None and pbx in {None, record.call.pbx}:
+        return record
+    found = {}
+    for call_id in (f"{name}-{call}" for name in (every if pbx is None else (pbx,))):
+        record = await queries.call(call_id)
+        if record is not None:
+            found[call_id] = record
+    match list(found.values()):
+        case [only]:
+            return only
+        case []:
+            at = "" if pbx is None else f" of PBX {pbx}"
+            raise errors.CtiError(f"no call {call!r}{at} is on record; `cti calls` shows their ids")
+    raise errors.CtiError(f"{call!r} is a call of several PBXs; give one of these ids: {', '.join(found)}")
 
 
 # --- for scripts ----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tests.daemon.test_verify import ANSWERED, made
 from tests.scenarios.run import FIXTURES
 
 UNANSWERED = "main-1795301434.245"
+UNIQUEID = ANSWERED.removeprefix("main-")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,62 @@ def test_an_unknown_call_is_named(config: Path) -> None:
     done = cti("explain", "1.1", "--config", config)
     assert done.returncode == 1
     assert "no call '1.1' is on record; `cti calls` shows their ids" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration of two PBXs; both have had a call of one uniqueid, and the second one of its own."""
+    theirs: list[Fact] = [
+        replace(fact, id=f"branch-{uniqueid}", pbx="branch")
+        for fact in session()
+        if isinstance(fact, Call) and fact.id == ANSWERED
+        for uniqueid in (UNIQUEID, "1.7")
+    ]
+    path = made(tmp_path_factory.mktemp("two"), [*session(), *theirs])
+    main = CONFIG[CONFIG.index("[pbx.main]") :].format()
+    path.write_text(path.read_text() + main.replace("main", "branch").replace("127.0.0.1", "127.0.0.2"))
+    return path
+
+
+def test_a_uniqueid_of_several_pbxs_is_nobodys(two: Path) -> None:
+    """A2: status 1, and the ids to choose from; none is taken silently."""
+    done = cti("explain", UNIQUEID, "--config", two)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"give one of these ids: main-{UNIQUEID}, branch-{UNIQUEID}" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("call", "pbx", "told"),
+    [
+        (f"main-{UNIQUEID}", (), f"main-{UNIQUEID}"),
+        (f"branch-{UNIQUEID}", (), f"branch-{UNIQUEID}"),
+        (UNIQUEID, ("--pbx", "main"), f"main-{UNIQUEID}"),
+        (UNIQUEID, ("--pbx", "branch"), f"branch-{UNIQUEID}"),
+        (f"branch-{UNIQUEID}", ("--pbx", "branch"), f"branch-{UNIQUEID}"),
+        ("1.7", (), "branch-1.7"),
+        ("1795301434.245", (), UNANSWERED),
+    ],
+)
+def test_a_call_of_one_of_several_pbxs(two: Path, call: str, pbx: tuple[str, ...], told: str) -> None:
+    """A2: by its whole id, by the PBX, and by a uniqueid that only one of them has given."""
+    done = cti("explain", call, *pbx, "--config", two)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{told}: ")
+
+
+@pytest.mark.parametrize("call", ["1.7", "branch-1.7"])
+def test_a_call_of_another_pbx_is_not_told(two: Path, call: str) -> None:
+    """A2: whoever names a PBX is told of its calls alone."""
+    done = cti("explain", call, "--pbx", "main", "--config", two)
+    assert done.returncode == 1
+    assert f"no call '{call}' of PBX main is on record" in done.stderr
+
+
+def test_an_unknown_pbx_is_refused(two: Path) -> None:
+    """As by the other commands, with those there are."""
+    done = cti("explain", UNIQUEID, "--pbx", "nowhere", "--config", two)
+    assert done.returncode != 0
+    assert "choose one of: main, branch" in done.stderr
 
 
 def test_a_merged_call_leads_to_the_one_it_became_a_part_of(tmp_path: Path) -> None:
