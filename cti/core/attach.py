@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from cti.core import events as ev
-from cti.core import facts, queueing, talks
+from cti.core import facts, moves, queueing, talks
 from cti.core.calls import Calls
 from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import NOT_LET_IN, Fact, Quality, StayOutcome
@@ -163,6 +163,8 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     """
     gone_at = seen.at if heard_until is None else heard_until
     calls.in_step_at = seen.at
+    there = {channel.uniqueid for channel in seen.channels}
+    _find_heirs(calls, seen)
     waiting = {(entry.uniqueid, entry.queue) for entry in seen.waiting}
     for call in calls.calls.values():
         call.quality = Quality.GAPPED
@@ -173,7 +175,6 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
             stay.unseen_until = seen.at if waits else math.inf
     # Of these nothing but their making was seen, and the dial that ties them to a call will not be told any more.
     _tie(calls, [leg for leg in calls.legs.values() if not leg.call.shown and not leg.own_line], set())
-    there = {channel.uniqueid for channel in seen.channels}
     _stay_in_rooms(calls, seen)
     for leg in [leg for leg in calls.legs.values() if leg.uniqueid not in there]:
         calls.end_leg(leg, "", max(gone_at, _latest(leg)))
@@ -205,6 +206,29 @@ def resync(calls: Calls, seen: ev.Resynced, heard_until: float | None = None) ->
     _compare_queues(calls, seen)
     _find_ringing(calls, seen)
     return calls.collect()
+
+
+def _find_heirs(calls: Calls, seen: ev.Resynced) -> None:
+    """Callers who now wait where an agent of theirs waited on another line, and waits no more: a half-finished transfer."""
+    waiting = {entry.uniqueid for entry in seen.waiting}
+    for entry in seen.waiting:
+        heir, joined_at = calls.legs.get(entry.uniqueid), seen.at - entry.waited
+        if heir is None or (heir.stay is not None and heir.stay.queue == entry.queue):
+            continue
+        devices = {leg.device for leg in heir.call.legs if leg.agent is not None}
+        for leg in [
+            leg for leg in calls.legs.values() if leg.device in devices and leg.uniqueid not in waiting
+        ]:
+            stay = leg.stay
+            if (
+                stay is not None
+                and stay.queue == entry.queue
+                and stay.left_at is None
+                and abs(stay.joined_at - joined_at) <= _SAME_WAIT
+            ):
+                calls.show(calls.join(heir.call, leg.call))
+                moves.take_place(calls, leg, stay, heir, seen.at)
+                break
 
 
 def _stay_in_rooms(calls: Calls, seen: ev.Resynced) -> None:

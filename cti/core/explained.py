@@ -9,21 +9,18 @@ from dataclasses import dataclass
 
 from cti.core.books import CdrRow, QueueRow, figure
 from cti.core.cel import CelRow, channels_of
-from cti.core.facts import Call, QueueStay
+from cti.core.facts import Call
 from cti.core.mismatch import Mismatch
 from cti.core.mismatch import MismatchReason as Reason
 from cti.core.passes import QueuePass, passes
 from cti.core.people import device_of
 from cti.core.retell import deaths
-from cti.core.retold import INSTANT, SECOND
-from cti.core.retold import said as shown
 from cti.core.wholes import Whole
 
 _AT_ONCE = 0.1  # s
 _DROPPED = 2.0  # s a busy Asterisk may take to drop a recall that it does not want
 _SAME_SECOND = 2.0  # s between an instant of CEL and a line of queue_log, on a busy machine
 _ROUNDED = 1.0  # s: the difference of two rounded instants
-_TIMES = frozenset({"joined_at", "left_at", "wait"})
 _ENDS = frozenset({"COMPLETEAGENT", "COMPLETECALLER", "BLINDTRANSFER", "ATTENDEDTRANSFER"})
 _NOT_BY_DEATH = frozenset(
     {
@@ -100,35 +97,6 @@ class Evidence:
             for start, heard in self.deaths
         )
 
-    def stays_of(self, one: Mismatch) -> list[QueueStay]:
-        """The passes on record of which a difference tells one field."""
-        whole = self.records.get(one.call_id or "")
-        name = one.field.removeprefix("queue_stay.")
-        stays = whole.stays.values() if whole is not None and name in _TIMES else ()
-        return [
-            stay for stay in stays if (stay.uniqueid, shown(getattr(stay, name))) == (one.uniqueid, one.ours)
-        ]
-
-    def taken_over(self, stay: QueueStay) -> bool:
-        """Whether its caller took the place of one who waited there, and its times are from that one's entering on."""
-        if stay.left_at is None or stay.wait is None:
-            return False
-        for waited, caller in self.into_queue().items():
-            runs = (
-                row for row in self.cel.get(waited, ()) if row.event == "APP_START" and row.app == "Queue"
-            )
-            entered = [row.at for row in runs if row.appdata.partition(",")[0] == stay.queue]
-            left = [row.at for row in self.cel.get(caller, ()) if row.event in {"BRIDGE_ENTER", "APP_END"}]
-            until = stay.left_at if stay.answered_at is None else stay.answered_at
-            if (
-                caller == stay.uniqueid
-                and any(_near(at, stay.joined_at) for at in entered)
-                and any(_near(at, stay.left_at) for at in left)
-                and _near(until - stay.joined_at, stay.wait)
-            ):
-                return True
-        return False
-
     def into_queue(self) -> Mapping[str, str]:
         """The waiting channels whose place a caller took in a transfer, and the callers."""
         return {
@@ -172,10 +140,6 @@ def _strays(
     return strays
 
 
-def _near(told: float, ours: float) -> bool:
-    return abs(told - ours) <= (SECOND if told.is_integer() else INSTANT)
-
-
 def _hangup(rows: Iterable[CelRow]) -> CelRow | None:
     return next((row for row in rows if row.event == "HANGUP"), None)
 
@@ -208,8 +172,6 @@ def _masquerade_into_queue(one: Mismatch, said: Evidence) -> bool:
             caller, queue = waits.get(one.uniqueid), one.book.split(" ", 1)[0]
             stays = (stay for whole in said.records.values() for stay in whole.stays.values())
             return any((stay.uniqueid, stay.queue) == (caller, queue) for stay in stays)
-        case Reason.WAIT:
-            return any(said.taken_over(stay) for stay in said.stays_of(one))
         case Reason.OUTCOME:
             entry = said.pass_of(one)
             return entry is not None and entry.outcome is None and entry.uniqueid in waits
@@ -265,8 +227,7 @@ RULES: Mapping[str, Rule] = {
         "the consultation, CONNECT and all that follows under the caller's, and the first queue's ATTENDEDTRANSFER under "
         "the consultation's. No pass in the book is whole; the record has the one pass there was. Explained is a pass of the "
         "caller beside one without an end that waits, in the same queue, as the channel that the caller took the place of "
-        "(CEL: ATTENDEDTRANSFER to Queue), its begin as that channel entered the queue and its end as the caller was put "
-        "through or gave up, and an end on record of that channel's pass, when nobody saw the transfer.",
+        "(CEL: ATTENDEDTRANSFER to Queue), and an end on record of that channel's pass, when nobody saw the transfer.",
         _masquerade_into_queue,
     ),
     "masquerade_of_the_caller": Rule(

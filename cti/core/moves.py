@@ -12,7 +12,7 @@ from cti.core import events as ev
 from cti.core import queueing
 from cti.core.endings import leg_outcome
 from cti.core.facts import AttemptOutcome, StayOutcome
-from cti.core.parts import PENDING, CallPart, LegPart, TransferPart
+from cti.core.parts import PENDING, CallPart, LegPart, StayPart, TransferPart
 from cti.core.people import age_of, local_number
 
 if TYPE_CHECKING:
@@ -162,11 +162,15 @@ def _wait_on(calls: "Calls", e: ev.AttendedTransferred) -> None:
         ):  # it has been turned away, or left again, and its variables tell so of the heir from now on
             heir.queue_status = waiting.queue_status or heir.queue_status
         return
+    take_place(calls, waiting, waiting.stay, heir, e.at)
+
+
+def take_place(calls: "Calls", waiting: LegPart, stay: StayPart, heir: LegPart, at: float) -> None:
+    """From now on another channel waits."""
     # What is still undecided about an earlier wait of the heir (its AgentConnect was lost) is decided now or never.
-    queueing.decide_stay(calls, heir, "", e.at, last_word=True, lives_on=True)
-    stay, waiting.stay = waiting.stay, None
+    queueing.decide_stay(calls, heir, "", at, last_word=True, lives_on=True)
+    waiting.stay, heir.stay = None, stay
     stay.uniqueid = heir.uniqueid
-    heir.stay = stay
     heir.passes += 1
     heir.queue_status = waiting.queue_status or heir.queue_status  # the channels' variables become one's
     calls.touch(stay)

@@ -12,6 +12,7 @@ Instants of queue_log are whole seconds: where CEL saw the same thing happen, it
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 from cti.core import events as ev
@@ -20,6 +21,7 @@ from cti.core.cel import CelRow, channels_of
 from cti.core.dials import STATUS_BY_CAUSE, App, Dials, asks_first, dial_string
 from cti.core.endings import STATUS_LEFT_BEHIND
 from cti.core.facts import StayOutcome
+from cti.core.heirs import as_one, heirs, rows_of_one
 from cti.core.passes import passes
 from cti.core.people import AGENT_LOGIN, device_of
 from cti.core.refusals import Refusal, refusals
@@ -74,13 +76,16 @@ class _Teller:
         self.channels = channels_of(self.rows)
         self.queue_log, self.refused = queue_log, refused
         self.seats = read_seats(queue_log, self.channels, seats)
+        self._heirs = heirs(self.channels)
         self._waits: dict[str, list[Wait]] = {}
-        for wait in refine(passes(queue_log), self.channels):
+        whole = passes(as_one(queue_log, self._heirs))
+        for wait in refine(whole, rows_of_one(self.channels, self._heirs)):
             self._waits.setdefault(wait.of.uniqueid, []).append(wait)
+        self._rung_for = self._by_who_waits()
         self._at = list(accumulate((row.at for row in self.rows), max))
         self._told: list[tuple[tuple[int, int, int], ev.Event]] = []
         self._places = {id(row): place for place, row in enumerate(self.rows)}
-        self._dials = Dials(self.rows, self.channels, self._places, self._waits, queue_log, self.seats)
+        self._dials = Dials(self.rows, self.channels, self._places, self._rung_for, queue_log, self.seats)
         self._stays_on_line: set[str] = set()
         self._picked: set[str] = set()  # rung channels whose call somebody else took
         self._named: dict[
@@ -251,7 +256,7 @@ class _Teller:
     def _dial(self, place: int, row: CelRow, source: App) -> None:
         device = device_of(row.channel)
         if source.name == "Queue":
-            waits = [wait for wait in self._waits.get(source.channel, ()) if wait.joined_at <= row.at]
+            waits = [wait for wait in self._rung_for.get(source.channel, ()) if wait.joined_at <= row.at]
             queue = waits[-1].of.queue if waits else source.data.split(",", 1)[0]
             member = self.seats.agent_at(device, row.at)
             self._add(place, 1, ev.MemberCalled(row.at, queue, source.channel, row.uniqueid, member, device))
@@ -349,6 +354,20 @@ class _Teller:
 
     # -- queues
 
+    def _by_who_waits(self) -> Mapping[str, Sequence[Wait]]:
+        """The waits of each channel, also those in which it took another's place, from then on."""
+        found = {uniqueid: list(waits) for uniqueid, waits in self._waits.items()}
+        for second, heir in self._heirs.items():
+            for wait in self._waits.get(second, ()):
+                if wait.holds_at(heir.at):
+                    found.setdefault(heir.uniqueid, []).append(replace(wait, joined_at=heir.at))
+        return found
+
+    def _who_waits(self, wait: Wait, at: float) -> str:
+        """The uniqueid that app_queue has for this wait at that time."""
+        heir = self._heirs.get(wait.of.uniqueid)
+        return wait.of.uniqueid if heir is None or at <= heir.at else heir.uniqueid
+
     def _tell_waits(self) -> None:
         for of_channel in self._waits.values():
             place, step, left = 0, _JOINS, False
@@ -371,6 +390,7 @@ class _Teller:
 
     def _connected(self, wait: Wait, joined: int, step: int) -> int:
         one, at = wait.of, wait.left_at or wait.joined_at
+        who = self._who_waits(wait, at)
         exact = wait.answer is not None and wait.answer.at == at
         place = self._places[id(wait.answer)] if exact else self._place_of(at)
         place = max(place, joined)
@@ -378,34 +398,33 @@ class _Teller:
         rows = self.channels.get(one.member_channel)
         agent, hold = one.agent or "", one.book_wait or 0.0
         device = device_of(rows[0].channel) if rows else self.seats.device_of(agent, at) or agent
-        self._add(place, step, ev.CallerLeft(at, one.queue, one.uniqueid, ""))
-        connected = ev.MemberConnected(at, one.queue, one.uniqueid, one.member_channel, agent, device, hold)
+        self._add(place, step, ev.CallerLeft(at, one.queue, who, ""))
+        connected = ev.MemberConnected(at, one.queue, who, one.member_channel, agent, device, hold)
         self._add(place, step + 1, connected)
         if one.ended_at is not None and one.book_talk is not None:
             last = max(self._places[id(rows[-1])] if rows else place, place)
             over, by = max(at, one.ended_at), one.ended_by
-            completed = ev.MemberCompleted(
-                over, one.queue, one.uniqueid, agent, device, hold, one.book_talk, by
-            )
+            completed = ev.MemberCompleted(over, one.queue, who, agent, device, hold, one.book_talk, by)
             self._add(last, 9, completed)
         return place
 
     def _left(self, wait: Wait, at: float, joined: int, step: int) -> int:
         one, place = wait.of, max(bisect_left(self._at, at), joined)
+        who = self._who_waits(wait, at)
         step = (
             step + 1 if place == joined else -4
         )  # after the joining, and before what else happens at that row
         if one.outcome is StayOutcome.ABANDONED and not self._sent_on(wait, at):
-            self._add(place, step, ev.HangupRequested(at, one.uniqueid, by_device=False))
+            self._add(place, step, ev.HangupRequested(at, who, by_device=False))
         if one.outcome is not StayOutcome.LEFT_BY_KEY:
-            self._add(place, step + 1, ev.CallerAbandoned(at, one.queue, one.uniqueid))
+            self._add(place, step + 1, ev.CallerAbandoned(at, one.queue, who))
         status = _QUEUE_STATUS.get(one.outcome, "")
-        self._add(place, step + 2, ev.CallerLeft(at, one.queue, one.uniqueid, status))
+        self._add(place, step + 2, ev.CallerLeft(at, one.queue, who, status))
         return place
 
     def _sent_on(self, wait: Wait, at: float) -> bool:
         """Whether the caller was sent on: app_queue sees only that they are gone."""
-        runs = [row for row in self.channels[wait.of.uniqueid] if row.event == "APP_START"]
+        runs = [row for row in self.channels[self._who_waits(wait, at)] if row.event == "APP_START"]
         until = wait.joined_at + _AT_ONCE
         own = max((n for n, row in enumerate(runs) if row.app == "Queue" and row.at <= until), default=-1)
         return any(row.at >= at and row.exten != _AFTER_HANGUP for row in runs[own + 1 :])

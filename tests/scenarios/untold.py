@@ -26,24 +26,7 @@ UNTOLD: Mapping[str, tuple[str, set[str]]] = {
         "likewise; and the target is not named",
         {"talk", "transfer.kind", "transfer.to"},
     ),
-    "half_finished_to_a_queue": (
-        "the caller takes the place of the channel that waits (a masquerade), which CEL does not tell",
-        {
-            "attempt.stay_id", "attempt.queue", "queue_stay.answered_at", "queue_stay.left_at", "queue_stay.outcome",
-            "queue_stay.wait", "queue_stay.agent", "queue_stay.book_wait", "queue_stay.book_talk", "talk.queue",
-        },
-    ),
-    "half_finished_to_a_queue_abandoned": (
-        "likewise; two passes are known of, where the first was cut off and the caller was found waiting",
-        {"queue_stay.left_at", "queue_stay.outcome", "queue_stay.wait", "queue_stay.book_wait"},
-    ),
-    "pickup_of_a_queue_call": (
-        "queue_log names the member who was rung",
-        {
-            "call.answered_at", "leg.dial_status", "queue_stay.answered_at", "queue_stay.left_at", "queue_stay.wait",
-            "queue_stay.agent", "talk.queue",
-        },
-    ),
+    "pickup_of_a_queue_call": ("nobody dialled the phone that took the call; in CEL it is one that answered", {"leg.dial_status"}),
     "queue_agent_leaves_in_announcement": ("queue_log's whole second", {"queue_stay.left_at"}),
     "queue_call_back": ("CEL has the connected number of an originated channel", {"call.caller_number", "call.caller_name"}),
     "queue_caller_hangs_up": ("CEL has no instant of the joining after an announcement", {"queue_stay.joined_at", "queue_stay.wait"}),
