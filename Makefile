@@ -33,8 +33,9 @@ mariadb: $(STAMP) ## Provision a real MariaDB for the tests under .cache/ (once;
 demo: $(STAMP) ## A small call centre on a real Asterisk, live in this terminal (make demo SECONDS=40 ends by itself)
 	@$(BIN)/python -m tests.demo $(if $(SECONDS_),--seconds $(SECONDS_))
 
-test: $(STAMP) pbx postgres mariadb ## All tests: pure, on recorded streams, and against the real Asterisk
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: $(STAMP) pbx postgres mariadb ## All tests: pure, on recorded streams, against the real Asterisk; the short soak alone, at the end
+	@$(BIN)/pytest -m 'not alone' --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m alone
 
 bench: $(STAMP) pbx ## Measure the daemon beside a real Asterisk under load: a table, and one JSON object per figure
 	@$(BIN)/python -m compileall -q cti config metrics routing store # as an installed package is

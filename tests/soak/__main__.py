@@ -1,6 +1,7 @@
 """`make soak CALLS=3000 KILLS=20`: calls of every kind while everything breaks; the last line is one JSON object.
 
-Exit status 1 unless nothing is missing, double, or different from the books without a written rule that explains it.
+Exit status 1 unless nothing is missing, double, or different from the books without a written rule that explains it;
+then, or when it does not come to its end ("error"), the PBX's books and the daemon's records are kept.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +26,7 @@ from tests.soak.soak import Soak, run
 
 _LINE = 20.0  # s between lines where there is no terminal
 _SHOWN = 40  # differences
+_FAILED = 20  # plays
 
 
 def _picture(soak: Soak) -> Table:
@@ -59,11 +63,32 @@ def _report(soak: Soak, console: Console) -> None:
     console.print(table)
     for text in soak.bugs[:3]:
         console.print(text[-2000:], highlight=False, markup=False)
+    for play in soak.failed()[:_FAILED]:
+        text = f"not to the end: {play.play.name}: {play.trouble}"
+        console.print(text[:300], soft_wrap=True, highlight=False, markup=False)
     found = [*soak.verdict.lost, *soak.verdict.unexplained]
     for one in found[:_SHOWN]:
         console.print(str(one), soft_wrap=True, highlight=False, markup=False)
     if len(found) > _SHOWN:
         console.print(f"… and {len(found) - _SHOWN} more")
+
+
+def _reasons(error: BaseException) -> Iterator[str]:
+    """What is behind it, groups taken apart, each in one line."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _reasons(one)
+    else:
+        yield f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
+
+
+def _try(soak: Soak, what: Callable[[], None]) -> None:
+    """Do it; what goes wrong is said in the last line, which comes in every case."""
+    try:
+        what()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see above
+        traceback.print_exc()
+        soak.error = f"{soak.phase}: {'; '.join(_reasons(error))}"
 
 
 def main() -> int:
@@ -96,12 +121,14 @@ def main() -> int:
     directory = given.keep or Path(tempfile.mkdtemp(prefix="cti-soak-"))
     directory.mkdir(parents=True, exist_ok=True)
     soak, console = Soak(wanted), Console()
-    try:
-        asyncio.run(_soak(soak, directory, console))
-    finally:
-        if given.keep is None:
-            shutil.rmtree(directory, ignore_errors=True)
-    _report(soak, console)
+    _try(soak, lambda: asyncio.run(_soak(soak, directory, console)))
+    _try(soak, lambda: _report(soak, console))
+    for text in soak.amiss():
+        print(text, file=sys.stderr)
+    if given.keep is None and soak.well():
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        print(f"kept: {directory}", file=sys.stderr)
     print(json.dumps(soak.figures(), ensure_ascii=False), flush=True)
     return 0 if soak.well() else 1
 

@@ -110,8 +110,8 @@ class RestlessStage(Stage):
         ext = await (self._big.phone() if for_agent else self._big.vacant_phone())
         return await self.at_desk(role, ext, mode)
 
-    async def place(self, to: str, *, via: str, number: str, name: str) -> Line:
-        line = await super().place(to, via=via, number=number, name=name)
+    async def place(self, to: str, **how: str) -> Line:
+        line = await super().place(to, **how)
         self.lines.append(line)
         return line
 

@@ -40,8 +40,13 @@ class Difference:
     recall: bool = (
         False  # it is that Asterisk dropped a recall at once (`tests.soak.books`), and nothing else
     )
-    ours: str | float | None = None  # of a pass: what the record says
+    ours: str | float | None = None  # of a pass or talk, or how many calls there are: what the record says
+    book: str | float | None = None  # what the books say; how many calls the play declares
     elsewhere: str | float | None = None  # and what the books say of the same thing in another place
+    plan: tuple[Record, Record] | None = None  # of a play: what is on record, and what it declares
+    own: frozenset[str] = frozenset()  # the play's people, queues and numbers, by role and on the PBX
+    close: float = 0.0  # s by which durations may differ from those that the play declares
+    lasted: float = 0.0  # s of the call
 
     def __str__(self) -> str:
         return f"{self.kind} {self.call} [{self.play} {self.quality}]: {self.what}"
@@ -57,6 +62,9 @@ class Verdict:
     duplicated: int = 0
     qualities: Counter[str] = field(default_factory=Counter)
     explained: Counter[str] = field(default_factory=Counter)  # by rule
+    drawn: Counter[str] = field(default_factory=Counter)  # plays, by scenario
+    with_plan: Counter[str] = field(default_factory=Counter)  # of these, held against their plan
+    by_rule: list[tuple[str, Difference]] = field(default_factory=list)  # what is explained
     unexplained: list[Difference] = field(default_factory=list)
     lost: list[Difference] = field(default_factory=list)  # missing and duplicated
 
@@ -79,7 +87,7 @@ def judge(
     `reconciled` is what `cti reconcile --json` said of the same time, `of_agents` what `tests.soak.attendance` found.
     """
     judge_ = _Judge(ledger, on_record, played)
-    verdict = Verdict(calls=len(ledger.calls))
+    verdict = Verdict(calls=len(ledger.calls), drawn=Counter(one.play.name for one in played))
     verdict.qualities.update(call.quality.value for call in on_record.calls.values())
     for one in [*judge_.differences(), *judge_.of_product(reconciled or {}), *of_agents]:
         if one.kind in {"missing", "agent_missing"}:
@@ -90,17 +98,20 @@ def judge(
             verdict.lost.append(one)
         elif rule := explain(one):
             verdict.explained[rule] += 1
+            verdict.by_rule.append((rule, one))
         else:
             verdict.unexplained.append(one)
-    verdict.compared = judge_.compared
+    verdict.compared, verdict.with_plan = judge_.compared, judge_.with_plan
     return verdict
 
 
 class _Judge:
     def __init__(self, ledger: Ledger, on_record: Records, played: Sequence[Played]) -> None:
         self.compared = 0
+        self.with_plan: Counter[str] = Counter()
         self._ledger, self._records, self._played = ledger, on_record, played
         self._play_of = {channel: one.play.name for one in played for channel in one.summary["channels"]}
+        self._own = {channel: _own(one.summary) for one in played for channel in one.summary["channels"]}
         self._talked: dict[str, float] = {}  # by channel; of one who stays on a line, in many calls
         for call_id in on_record.calls:
             for talk in on_record.all(call_id, Talk):
@@ -132,6 +143,7 @@ class _Judge:
             if not one.trouble and not one.hung_up:
                 self.compared += 1
                 run = Run.of(one.play, one.summary)
+                self.with_plan[one.play.name] += _has_ended(_calls_of(self._records, run))
                 yield from against_plan(self._records, run, self._dropped_recalls(run))
 
     def _dropped_recalls(self, run: Run) -> set[str]:
@@ -157,7 +169,9 @@ class _Judge:
                     tuple(one["lines"]),
                     told is not None and told.recall_of != "",
                     _value(one["reason"], one["ours"]),
+                    _value(one["reason"], one["book"]),
                     self._elsewhere(one["reason"], channel, one["ours"], book),
+                    own=self._own.get(channel, frozenset()),
                 )
 
     def _of(self, told: Told, kind: str, what: str, call: Call | None = None) -> Difference:
@@ -205,7 +219,7 @@ class _Judge:
             book, ours = told.bridged[leg.uniqueid], self._talked.get(leg.id, 0.0)
             if abs(book - ours) > INSTANT:
                 what = f"{leg.channel} {ours:.2f} s, bridged {book:.2f} s by CEL"
-                yield self._of(told, "talk", what, call)
+                yield replace(self._of(told, "talk", what, call), ours=ours, book=book)
 
     # -- queues
 
@@ -274,7 +288,9 @@ class _Judge:
                 told is not None and told.ended is None,
                 tuple(book.lines) if book is not None else (),
                 ours=ours if isinstance(ours, str | float) else None,
+                book=theirs if isinstance(theirs, str | float) else None,
                 elsewhere=self._elsewhere(kind, channel, ours, book),
+                own=self._own.get(channel, frozenset()),
             )
 
         if stay is None or book is None:
@@ -309,18 +325,16 @@ def against_plan(on_record: Records, run: Run, recalls: Collection[str] = ()) ->
 
     Of `recalls` (ids of records) Asterisk dropped the ringing back: then nobody talked any more.
     """
-    ids = {on_record.of_channel[one] for one in run.channels if one in on_record.of_channel}
-    calls = sorted(
-        (on_record.calls[one] for one in ids & on_record.calls.keys()), key=lambda call: call.started_at
-    )
-    if any(call.disposition is None or call.ended_by is None for call in calls):
+    calls = _calls_of(on_record, run)
+    if not _has_ended(calls):
         return  # no end is a difference of its own
     wanted, others = run.scenario.records, [call for call in calls if call.id not in recalls]
     dropped = len(others) < len(calls)
     if dropped or len(calls) != len(wanted):
         there = [(str(call.direction), str(call.disposition)) for call in calls]
         one = _said(run, "count", f"{len(wanted)} call(s) wanted, {len(calls)} there: {there}", calls)
-        yield replace(one, recall=dropped and len(others) == len(wanted))
+        alone = dropped and len(others) == len(wanted)
+        yield replace(one, recall=alone, ours=float(len(calls)), book=float(len(wanted)))
         if len(others) != len(wanted):
             return
     for is_, must, call in zip(_records(on_record, others, run), wanted, others, strict=True):
@@ -330,7 +344,26 @@ def against_plan(on_record: Records, run: Run, recalls: Collection[str] = ()) ->
             name = line.split(maxsplit=1)[0]
             if not (dropped and name in _AFTER_RECALL):
                 kind = "hold" if name == "talks" and name not in names else name
-                yield _said(run, f"plan_{kind}", line, [call])
+                lasted = (call.ended_at or call.started_at) - call.started_at
+                said, plan = _said(run, f"plan_{kind}", line, [call]), (is_, must)
+                yield replace(said, plan=plan, close=close, lasted=lasted)
+
+
+def _calls_of(on_record: Records, run: Run) -> list[Call]:
+    """The records of a play, oldest first."""
+    ids = {on_record.of_channel[one] for one in run.channels if one in on_record.of_channel}
+    return sorted(
+        (on_record.calls[one] for one in ids & on_record.calls.keys()), key=lambda call: call.started_at
+    )
+
+
+def _has_ended(calls: Iterable[Call]) -> bool:
+    return not any(call.disposition is None or call.ended_by is None for call in calls)
+
+
+def _own(summary: Mapping[str, Any]) -> frozenset[str]:
+    pairs = [*summary.get("cast", {}).items(), *summary.get("places", {}).items()]
+    return frozenset(name for pair in pairs for name in pair)
 
 
 def _records(on_record: Records, calls: Sequence[Call], run: Run) -> list[Record]:
@@ -344,7 +377,9 @@ def _records(on_record: Records, calls: Sequence[Call], run: Run) -> list[Record
 def _said(run: Run, kind: str, what: str, calls: Sequence[Call]) -> Difference:
     worst = {call.quality for call in calls} - {Quality.COMPLETE}
     quality = min(worst, default=Quality.COMPLETE).value
-    return Difference(kind, ", ".join(call.id for call in calls), what, run.scenario.name, quality)
+    own = _own({"cast": run.cast, "places": run.places})
+    ids = ", ".join(call.id for call in calls)
+    return Difference(kind, ids, what, run.scenario.name, quality, own=own)
 
 
 def _without_hold(must: Record) -> Record:
