@@ -67,6 +67,7 @@ _FIRST = (
     "ended_by",
     "hangup_cause",
 )
+_NO_NUMBER = frozenset({"", "s"})
 _HELPER = "Local/_attended@"  # a channel that Asterisk makes itself as a transfer is done
 _COUNTED = 1.0  # s by which an instant that app_queue's whole seconds were added up to may differ
 _LEG = ("ring_started_at", "answered_at", "ended_at", "dial_status", "hangup_cause", "number", "agent")
@@ -216,7 +217,7 @@ class Completion:
         if served is not None and self._missed(served) and first:
             changes["answered_at"] = served  # nobody saw them served first
         began = stored.id == told.id and self._missed(told.started_at)
-        if began and told.dialed_number not in {"", "s", stored.dialed_number}:
+        if began and told.dialed_number not in {*_NO_NUMBER, stored.dialed_number}:
             changes["dialed_number"] = told.dialed_number  # a list has where the caller is now
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
@@ -230,6 +231,10 @@ class Completion:
             changes |= {k: v for k, v in of_dialplan.items() if self._elsewhen(getattr(stored, k) or 0.0, v)}
         if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
+            if began and told.dialed_number in _NO_NUMBER:
+                changes["dialed_number"] = (
+                    told.dialed_number
+                )  # and the list had whom a program connected them with
             if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
                 changes["ended_by"] = told.ended_by
         if told.caller_name and told.caller_number == stored.caller_number != told.caller_name:

@@ -84,7 +84,10 @@ def read_seats(
             continue
         device = device_of(of_member[0].channel)
         if row.verb not in _RANG or _is_news(seats, row, device):
-            seats.note(row.at, row.member, device)
+            began = (
+                row.at if row.verb == "ADDMEMBER" else min(row.at, of_member[0].at)
+            )  # it was theirs as it was rung
+            seats.note(began, row.member, device)
     return seats
 
 

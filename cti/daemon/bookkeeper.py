@@ -12,6 +12,7 @@ get the queue that did it: AMI does not tell, gap or none.
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ from store.errors import StoreError
 SETTLE = 3.0  # s after which the books have what happened
 _EVERY = 60.0  # s between two comparisons
 _LAG = 15.0  # s by which they stay behind: a call that ends now is being written by both sides
+_TICK = 0.001  # s
 _SURELY = 60.0  # s before a lost link in which something may have been missed already
 _MARGIN = 5.0  # s read beyond what is asked for
 _UNJUDGED = 120.0  # s before its death that a process may have left unjudged
@@ -210,7 +212,9 @@ class Bookkeeper:
             self._first_seen = at
         if self._lost is None and self._last_seen is not None:
             began = self._last_seen - _SURELY
-        began = max(began, self._first_seen)
+        began = max(
+            began, math.floor(self._first_seen) - _TICK
+        )  # a line of that second may be of later in it
         self._in_step, self._lost = True, None
         gap = Gap(f"{self._pbx}-{at:.6f}", self._pbx, min(began, at), at, cause)
         self._gaps[gap.id] = gap

@@ -452,3 +452,38 @@ def test_a_record_of_a_call_s_last_moment_is_completed() -> None:
     assert {fact.quality for fact in parts.values() if isinstance(fact, Call)} == {Quality.GAPPED}
     again = plan(PBX, RULES, [gap], Rows(run.queue_log, run.cel), known(parts.values()))
     assert not [fact for fact in (*again.new, *again.completed) if not isinstance(fact, AgentState)]
+
+
+def test_a_call_known_from_its_mark_ends_with_its_last_channel() -> None:
+    """D4: the dialplan is done with an after-hours caller before the phone that it rang has gone."""
+    run = told("direct_caller_hangs_up")
+    [call] = [fact for fact in run.facts if isinstance(fact, Call)]
+    states = [fact for fact in run.facts if isinstance(fact, AgentState)]
+    marked = replace(
+        call,
+        started_at=call.started_at + 0.2,
+        ended_at=(call.ended_at or 0.0) - 0.7,
+        quality=Quality.FROM_BOOKS,
+        sources=("*:mark",),
+    )
+    gap = Gap("gap", PBX, run.cel[0].at - 60, run.cel[-1].at + 60, "stopped")
+    found = plan(PBX, RULES, [gap], Rows(run.queue_log, run.cel), known([*states, marked]))
+    parts = {fact.key: fact for fact in (*states, marked, *found.new, *found.completed)}
+    assert shown(compared(run, parts.values())) == []
+    [after] = [fact for fact in parts.values() if isinstance(fact, Call)]
+    assert after.started_at == run.cel[0].at
+    assert after.ended_at == pytest.approx(call.ended_at, abs=0.05)
+
+
+def test_whom_a_program_connected_them_with_is_not_whom_it_dialled() -> None:
+    """B3: a list has the extension that the customer's channel is in; the number that was dialled nobody saw."""
+    name = "dialler_calls_a_customer"
+    events = heard(name, run_of(loaded()[name]))
+    first = next(n for n, event in enumerate(events) if isinstance(event, ev.ChannelCreated))
+    talks = next(n for n, event in enumerate(events) if isinstance(event, ev.BridgeEntered))
+    session, gap = interrupted(events, first, talks + 1)
+    [found] = [call for call in session.all(Call) if call.merged_into is None]
+    assert found.dialed_number in {one.exten for one in told(name).cel}
+    fill(session, gap, books(name))
+    [call] = [call for call in session.all(Call) if call.merged_into is None]
+    assert (call.direction, call.dialed_number) == (Direction.OUTBOUND, "s")

@@ -257,6 +257,19 @@ async def test_the_live_rule_hears_when_an_absence_began_that_goes_on(kept: Kept
     assert (await kept.keeper.round()).gaps == 0
 
 
+async def test_a_change_in_the_very_second_of_the_first_listening_is_filled_in(kept: Kept) -> None:
+    """B3: queue_log has the second alone; killed right after that, nobody saw what else happened in it."""
+    first = BEGAN + 0.118
+    with kept.paths["queue_log"].open("a") as book:
+        book.write(f"{BEGAN:.0f}|MANAGER|spares|2199|ADDMEMBER|PAUSED\n")
+    await kept.put(Link("main", up=True, at=first))
+    await kept.keeper.restore()
+    kept.keeper.take([Link("main", up=True, at=ENDED)])
+    await kept.keeper.round()
+    page = await kept.store.queries.agent_states(agent="2199")
+    assert [(span.state.state, span.state.since) for span in page.items] == [(State.AWAY, BEGAN)]
+
+
 async def test_what_happens_while_the_link_is_down_is_for_the_next_gap(kept: Kept) -> None:
     """C3: the live rule is told nothing of it, for it does not know yet how anybody will be found."""
     write_turns(kept, (-8, "PAUSE|break"), (10, "UNPAUSE|"), (40, "PAUSE|break"))
