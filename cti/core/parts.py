@@ -146,6 +146,7 @@ class LegPart:
         "hangup_cause",
         "id",
         "linkedid",
+        "member_as",
         "moving",
         "number",
         "own_line",
@@ -188,6 +189,7 @@ class LegPart:
         self.bridge: str | None = None
         self.pair: str | None = None  # uniqueid of the other half of a Local channel
         self.own_line = False  # of the agent pool: lent to callers, and part of none of their calls
+        self.member_as = ""  # the state interface of its agent in queues
         self.moving = False  # between two bridges, for the moment a Local channel takes itself out
         self.picked = False  # it took a call that rang elsewhere
         self.quits = False  # its device asked to hang up

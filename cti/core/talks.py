@@ -109,7 +109,8 @@ def stays_on_line(calls: "Calls", e: ev.StaysOnLine) -> None:
 def lend(calls: "Calls", leg: LegPart, arguments: str) -> None:
     """This channel runs AgentLogin with these arguments."""
     leg.own_line = True
-    leg.agent = calls.agents.agent_of(pooled(arguments)) or leg.agent
+    leg.member_as = pooled(arguments)
+    leg.agent = calls.agents.agent_of(leg.member_as) or leg.agent
     calls.agents.waits_on(leg.id)
     calls.touch(leg)
 
@@ -187,6 +188,9 @@ def refresh(calls: "Calls", start: LegPart, at: float) -> list[LegPart]:
     for leg in parties:
         if not leg.own_line:
             calls.answer(leg.call, at)
+        elif leg.agent is None:  # they may have become a queue's member since they came to the line
+            leg.agent = calls.agents.agent_of(leg.member_as)
+            calls.touch(leg)
     for leg in parties:
         if leg.talk is None and (leg.dialed or leg.agent is not None):
             _begin(calls, leg, group, parties, at)

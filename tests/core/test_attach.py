@@ -330,6 +330,23 @@ def test_an_agent_of_the_pool_is_on_call_while_they_talk() -> None:
     assert states == [on_call, available, available, available, on_call, available]
 
 
+def test_who_joins_a_queue_from_a_line_of_the_pool_is_its_member_from_then_on() -> None:
+    """B1: first AgentLogin, then the login to the queue."""
+    pbx = Dialogue()
+    pbx.resynced(channels=(channel("0.1", "PJSIP/1001-0001", "Wait", linkedid="0.1"),))
+    member = seen_member(START + 2, "2001", "Local/3003@pool/n", "sales", state_interface="Agent:3003")
+    for event in (
+        ev.StaysOnLine(START + 1, "0.1", "3003"),
+        replace(member, what="added"),
+        ev.ChannelCreated(START + 3, "1.1", "1.1", "PJSIP/trunk-a-0002", 4, "139", "", "from-trunk", "811"),
+        ev.BridgeEntered(START + 4, "b1", "1.1", "", "basic", "simple_bridge", ""),
+        ev.BridgeEntered(START + 4, "b1", "0.1", "", "basic", "simple_bridge", ""),
+    ):
+        pbx.say(event)
+    assert [(talk.agent, talk.call_id) for talk in pbx.all(Talk)] == [("2001", "p-1.1")]
+    assert pbx.state("2001").state is State.ON_CALL
+
+
 def test_parked_callers_stay_strangers() -> None:
     """B1: two who wait in one parking lot share a bridge and nothing else."""
     pbx = Dialogue()
