@@ -1,5 +1,6 @@
 """Fixtures that any room's tests may ask for, and how tests are shared out among the workers."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,14 @@ settings.load_profile("busy_machine")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The rooms whose modules take long begin, so that no worker is left alone with one at the end."""
+    """The rooms whose modules take long begin, so that no worker is left alone with one at the end.
+
+    Raises:
+        pytest.UsageError: tests have the same id, so that the workers would run but one of them.
+    """
+    double = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if double:
+        raise pytest.UsageError(f"several tests have one id: {', '.join(double)}")
     items.sort(key=_rank)
 
 
