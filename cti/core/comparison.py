@@ -119,7 +119,7 @@ def compare(
     found = [*lines.mismatches, *whole.differences()]
     if not found:
         return replace(lines, checked=lines.checked + whole.tally.checked)
-    said = Evidence(whole.records, pages.queue_log or (), pages.cdr or (), pages.cel or ())
+    said = Evidence(whole.records, pages.queue_log or (), pages.cdr or (), pages.cel)
     named = [replace(one, rule=explain(one, said)) for one in found]
     return Report(
         lines.checked + whole.tally.checked,

@@ -266,7 +266,8 @@ class Completion:
             changes = self._unknown(stored, told, _LEG)
             if self._began_unseen(stored, told):
                 changes["started_at"] = told.started_at
-            if told.answered_at is None and self._is_guess(stored.answered_at):
+            unanswered = told.answered_at is None and self._source == "cel" and not self._talked(told)
+            if unanswered and self._is_guess(stored.answered_at):
                 changes["answered_at"] = (
                     None  # found picked up, and not put through: whoever it was did not take the call
                 )
@@ -274,6 +275,9 @@ class Completion:
             if named and told.number != stored.number and self._missed(told.started_at):
                 changes["number"] = told.number  # a list has the number shown, not the one that was dialled
             self._update(stored, changes)
+
+    def _talked(self, told: Leg) -> bool:
+        return any(talk.id.rpartition("/")[0] == told.id for talk in self._told_talks)
 
     def _meet(self, call_id: str, told: Sequence[QueueStay]) -> dict[str, QueueStay]:
         """The stay on record of each pass that the books tell of, by the pass's id: the nearest in time, each once."""
@@ -321,9 +325,10 @@ class Completion:
         # Found talking: when they were put through, after what the agent was told first, was concluded.
         if left and stored.left_at is not None and stored.left_at == stored.answered_at:
             changes |= {"left_at": told.left_at} if self._elsewhen(stored.left_at, told.left_at) else {}
+        changes = _in_order(stored, changes)
         if {"answered_at", "left_at", "joined_at"} & changes.keys() or stored.wait is None:
-            wait = _wait(replace(stored, **changes))
-            changes |= {"wait": wait} if wait != stored.wait else {}
+            changes["wait"] = _wait(replace(stored, **changes))
+        changes = {name: value for name, value in changes.items() if value != getattr(stored, name)}
         self._stay_of[told.id] = replace(stored, **changes)
         self._update(stored, changes)
 
@@ -340,7 +345,8 @@ class Completion:
 
     def _joined_elsewhen(self, stored: float, told: QueueStay) -> bool:
         """The same of a pass; one that follows another within one run of Queue begins where app_queue's seconds end that."""
-        lefts = (one.left_at for one in self._told_stays if one.uniqueid == told.uniqueid)
+        others = (one for one in self._told_stays if one.uniqueid == told.uniqueid and one.id != told.id)
+        lefts = (one.left_at for one in others)
         counted = any(left is not None and abs(left - told.joined_at) < SAME_INSTANT for left in lefts)
         if counted and not self._is_of_a_list(stored):
             return abs(stored - told.joined_at) > _COUNTED
@@ -566,6 +572,19 @@ def same_ringing(stored: Attempt, told: Attempt) -> bool:
     over = stored.ended_at if stored.ended_at is not None else float("inf")
     ends = told.ended_at if told.ended_at is not None else float("inf")
     return stored.started_at <= ends + TOGETHER and told.started_at <= over + TOGETHER
+
+
+def _in_order(stored: QueueStay, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, where books in whole seconds do not end a wait before it begins."""
+    ordered = dict(changes)
+    if "joined_at" in changes:
+        kept = [getattr(stored, name) for name in ("answered_at", "left_at") if name not in changes]
+        ordered["joined_at"] = min([changes["joined_at"], *(at for at in kept if at is not None)])
+    begin = ordered.get("joined_at", stored.joined_at)
+    for name in ("answered_at", "left_at"):
+        if ordered.get(name) is not None:
+            ordered[name] = max(ordered[name], begin)
+    return ordered
 
 
 def _wait(stay: QueueStay) -> float | None:

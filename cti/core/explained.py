@@ -33,8 +33,12 @@ _NOT_BY_DEATH = frozenset(
         Reason.BEGIN,
         Reason.CALLER,
         Reason.DIALED,
+        Reason.DIRECTION,
+        Reason.AGENT,
+        Reason.TRANSFER,
     }
 )
+_OF_CHANNEL = frozenset({Reason.LEG, Reason.ATTEMPT, Reason.TALK, Reason.WAIT})
 
 
 class Evidence:
@@ -45,8 +49,10 @@ class Evidence:
         records: Mapping[str, Whole],
         queue_log: Sequence[QueueRow],
         cdr: Sequence[CdrRow],
-        cel: Sequence[CelRow],
+        cel: Sequence[CelRow] | None,
     ) -> None:
+        """`cel` is None where there is none."""
+        self.without_cel, cel = cel is None, cel or ()
         self.records = records
         self.cel = channels_of(cel)
         self.cdr_channels = {row.uniqueid for row in cdr}
@@ -152,11 +158,10 @@ def _cut_off(one: Mismatch, said: Evidence) -> bool:
         return False
     channels = said.channels(one)
     if any(said.endless(channel) for channel in channels):
-        return True
+        return one.reason not in _OF_CHANNEL or said.endless(one.uniqueid) or one.uniqueid not in said.cel
     whole = said.records.get(one.call_id or "")
     without_cdr = said.cdr_channels.isdisjoint(channels)
-    rests_on_cdr = one.reason is Reason.CALL_WITHOUT_CDR or not said.cel
-    return whole is not None and without_cdr and rests_on_cdr and said.died_in(whole.call)
+    return whole is not None and said.without_cel and without_cdr and said.died_in(whole.call)
 
 
 def _masquerade_into_queue(one: Mismatch, said: Evidence) -> bool:

@@ -304,11 +304,21 @@ class _Teller:
             over_at, place_of = over.at, self._places[id(over)]
             if source.name == "Dial" and source.end_place < place_of:  # a busy Asterisk hangs up later
                 over_at, place_of = source.ended_at, source.end_place
+            left_at = self._left_at(row.uniqueid, source)
+            if left_at is not None and left_at < over_at - _AT_ONCE:
+                over_at, place_of = left_at, self._place_of(left_at)
             self._add(place_of, 1, ev.DialEnded(over_at, source.channel, row.uniqueid, status, ""))
         elif self._dials.is_originated(row.uniqueid) and "ANSWER" not in events and cause in STATUS_BY_CAUSE:
             self._add(place, 1, ev.DialEnded(row.at, "", row.uniqueid, STATUS_BY_CAUSE[cause], ""))
         mailbox = any(one.app == "VoiceMail" for one in self.channels[row.uniqueid])
         self._add(place, 5, ev.ChannelHungUp(row.at, row.uniqueid, cause, "", mailbox))
+
+    def _left_at(self, uniqueid: str, source: App) -> float | None:
+        """When the wait was over for which this channel was rung; then it rang no more."""
+        began = self.channels[uniqueid][0].at
+        waits = self._rung_for.get(source.channel, ()) if source.name == "Queue" else ()
+        wait = next((wait for wait in reversed(waits) if wait.joined_at <= began), None)
+        return None if wait is None or wait.left_at is None else max(wait.left_at, began)
 
     def _tell_requests(self) -> None:
         """Who hung up, once for each, as they leave their bridge."""
@@ -361,6 +371,7 @@ class _Teller:
             for wait in self._waits.get(second, ()):
                 if wait.holds_at(heir.at):
                     found.setdefault(heir.uniqueid, []).append(replace(wait, joined_at=heir.at))
+                    found[heir.uniqueid].sort(key=lambda wait: wait.joined_at)
         return found
 
     def _who_waits(self, wait: Wait, at: float) -> str:

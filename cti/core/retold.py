@@ -12,6 +12,7 @@ began. Instants agree within `INSTANT`, and within `SECOND` where the book itsel
 What the books do not tell, or not surely, is not compared: `cti.core.untold`, which is in docs/scenarios.md.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -193,7 +194,7 @@ class _Pair:
             ours, told = getattr(one, name), getattr(two, name)
             instant = isinstance(told, float) or isinstance(ours, float)
             apart = self._apart(ours, told) if instant else told is not None and ours != told
-            if apart:
+            if apart and not (name == "answered_at" and self._put_through(ours, told)):
                 yield Odd(reason, one.uniqueid, f"leg.{name}", said(ours), said(told))
 
     # -- queues
@@ -358,12 +359,12 @@ class _Pair:
         for two in self._book.recordings.values():
             own = two.id.rpartition("/")[0]
             same = (one for one in self._ours.recordings.values() if one.id.rpartition("/")[0] == own)
-            near = (one for one in same if one.file == two.file or one.file.endswith(f"/{two.file}"))
+            near = (one for one in same if one.file in {"", two.file} or one.file.endswith(f"/{two.file}"))
             one = min(near, key=lambda one: abs(one.started_at - two.started_at), default=None)
             if (
                 one is None
                 or self._apart(one.started_at, two.started_at)
-                or self._apart(one.stopped_at, two.stopped_at)
+                or (self._apart(one.stopped_at, two.stopped_at) and not _stopped_before(one, two))
             ):
                 yield Odd(Reason.RECORDING, self._uniqueid(two.id), "recording", _taped(one), _taped(two))
 
@@ -411,6 +412,11 @@ def _leg(leg: Leg | None) -> str:
     if leg is None:
         return "no such channel"
     return f"{leg.channel} from {said(leg.started_at)} to {said(leg.ended_at)}"
+
+
+def _stopped_before(one: Recording, two: Recording) -> bool:
+    """Whether a program may have stopped it (AMI), of which CEL has no row."""
+    return one.stopped_at is not None and one.stopped_at < (two.stopped_at or math.inf)
 
 
 def _taped(one: Recording | None) -> str:

@@ -10,7 +10,7 @@ NOT_TOLD: Mapping[str, str] = {
     "hold": "Asterisk tells of hold and its end in AMI events alone: CEL has no event of it, queue_log no line.",
     "recording_of_a_program": (
         "CEL has MixMonitor where the dialplan runs it. Of one that a program begins or stops over AMI it has no row, "
-        "and of a pause (MixMonitorMute) no book has any."
+        "and of a pause (MixMonitorMute) no book has any. One that CEL lacks, or that ended sooner, is taken for a program's."
     ),
     "agent_state": (
         "queue_log has logins and pauses, and neither states of devices nor a member's time to wrap up: in which state an "

@@ -12,7 +12,9 @@ from tests.scenarios.judge import events_of
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
 
-_PHONE = re.compile(r"\b((?:10|20|51)\d\d)\b")  # extensions, agents, mailboxes of the stage's people
+_PHONE = re.compile(
+    r"\b((?:10|20|30|51)\d\d)\b"
+)  # extensions, agents, agents of the pool, mailboxes of the stage's people
 _CHANNEL = re.compile(r"-[0-9a-f]{2}([0-9a-f]{6})(?=;[12]$|$)")
 _QUEUE = re.compile(r"^(\w+)-(\d{3})$")
 _UNIQUEID = re.compile(r"^\d{10}\.\d+$")

@@ -11,6 +11,7 @@ import pytest
 from cti.core import events as ev
 from cti.core.backfill import Rows, plan
 from cti.core.books import CdrRow, QueueRow, parse_cdr_line, parse_queue_line
+from cti.core.cdrcel import cel_of
 from cti.core.cel import CelRow
 from cti.core.comparison import Pages, compare
 from cti.core.explained import RULES as WRITTEN
@@ -312,6 +313,13 @@ def test_whatever_is_wrong_is_found(wrong: str) -> None:
         assert one.lines or one.reason.value in empty or one.book.startswith("no such"), one
 
 
+def test_a_recording_that_a_program_stopped_is_no_mismatch() -> None:
+    """B4: of the stop over AMI CEL has no row; and AMI names the file only where it is told to."""
+    run = told(TAPED)
+    sooner = on(Recording, stopped_at=later(-1.0), file="")(list(run.facts))
+    assert shown(compared(run, sooner)) == []
+
+
 @pytest.mark.parametrize(
     ("without_book", "found"),
     [({"cel": None}, []), ({"cel": ()}, []), ({"queue_log": None}, []), ({}, ["wait"])],
@@ -487,3 +495,23 @@ def test_whom_a_program_connected_them_with_is_not_whom_it_dialled() -> None:
     fill(session, gap, books(name))
     [call] = [call for call in session.all(Call) if call.merged_into is None]
     assert (call.direction, call.dialed_number) == (Direction.OUTBOUND, "s")
+
+
+@pytest.mark.parametrize("source", ["cel", "cdr"])
+@pytest.mark.parametrize(
+    "name",
+    ["queue_second_call", "queue_local_member", "queue_same_twice", "queue_rotation", "queue_ringall_race"],
+)
+def test_books_in_whole_seconds_tell_no_wait_that_ends_before_it_begins(name: str, source: str) -> None:
+    """B3: what was heard exactly stays, and what the books add is never before it."""
+    run, rows, events = told(name), books(name), heard(name, run_of(loaded()[name]))
+    first = next(n for n, event in enumerate(events) if isinstance(event, ev.ChannelCreated))
+    whole = [replace(row, at=float(int(row.at))) for row in run.cel]
+    cel = whole if source == "cel" else cel_of(run.cdr, run.queue_log)
+    for dies in range(first + 2, len(events) - 2, 4):
+        for returns in range(dies + 1, len(events) - 1, 5):
+            session, gap = interrupted(events, dies, returns)
+            fill(session, gap, replace(rows, cel=cel, source=source))
+            for stay in session.all(QueueStay):
+                assert stay.wait is None or stay.wait >= 0, (dies, returns, stay)
+                assert stay.left_at is None or stay.left_at >= stay.joined_at - 1e-5, (dies, returns, stay)

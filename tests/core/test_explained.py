@@ -10,6 +10,7 @@ from cti.core.explained import Evidence, explain
 from cti.core.facts import (
     Attempt,
     Call,
+    Direction,
     Disposition,
     EndedBy,
     Fact,
@@ -87,7 +88,7 @@ def alone(ended_at: float, reason: MismatchReason, starts: tuple[float, ...] = (
     facts: list[Fact] = [fact for fact in told("direct_busy").facts if isinstance(fact, Call | Leg)]
     call = next(fact for fact in facts if isinstance(fact, Call))
     whole = Whole(replace(call, started_at=50.0, ended_at=ended_at))
-    said = Evidence({call.id: whole}, [], [], [])
+    said = Evidence({call.id: whole}, [], [], None)
     said.deaths = [(start, 100.0) for start in starts]
     return explain(Mismatch(reason, call.id, "1.1", "call", "busy", "no row"), said)
 
@@ -140,6 +141,38 @@ def test_a_death_excuses_nothing_that_the_books_have_whole(name: str, change: Ch
     report = compared(run, facts, queue_log=(*run.queue_log, start))
     assert not report.explained
     assert bool(report.mismatches) == bool(compared(run, facts).mismatches)
+
+
+def test_a_lost_cdr_is_missed_where_cel_has_the_call_whole() -> None:
+    """cut_off: a quiet PBX that is restarted excuses nothing."""
+    run = told("direct_busy")
+    at = run.cel[-1].at + 60.0
+    start = QueueRow(at, "NONE", "NONE", "NONE", "QUEUESTART", (), f"{at:.0f}|NONE|NONE|NONE|QUEUESTART|")
+    report = compared(run, queue_log=(*run.queue_log, start), cdr=())
+    assert ([one.reason for one in report.mismatches], report.explained) == (
+        [MismatchReason.CALL_WITHOUT_CDR],
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (on(Call, direction=Direction.OUTBOUND), "direction"),
+        (on(QueueStay, agent="2999"), "agent"),
+        (without(Transfer), "transfer"),
+        (on(Leg, only=lambda leg: leg.agent is not None, agent="2999"), "leg"),
+    ],
+)
+def test_a_death_excuses_nothing_of_channels_that_had_gone(change: Change, reason: str) -> None:
+    """cut_off: an agent had handed on, and the others were cut off minutes later."""
+    run = told("attended_by_the_phone")
+    gone = next(row for row in run.cel if row.event == "ATTENDEDTRANSFER").uniqueid
+    cut = [row for row in run.cel if row.event != "HANGUP" or row.uniqueid == gone]
+    at = run.cel[-1].at + 20.0
+    start = QueueRow(at, "NONE", "NONE", "NONE", "QUEUESTART", (), f"{at:.0f}|NONE|NONE|NONE|QUEUESTART|")
+    report = compared(run, change(list(run.facts)), queue_log=(*run.queue_log, start), cel=cut)
+    assert reason in {one.reason.value for one in report.mismatches}
 
 
 def test_of_a_channel_without_an_end_nothing_else_is_asked() -> None:

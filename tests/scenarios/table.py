@@ -86,8 +86,8 @@ _RULES_HEAD = """
   queue (Redirect). The record says `transferred_out`.
 * **whole_seconds**: queue_log has whole seconds, each figure the difference of two rounded instants: a second either way.
 
-Any other is explained only by one of these rules, and only in the scenarios that name it. They are known to both
-(cti/core/explained.py), which count what they explain apart (`cti_reconcile_explained_total`). {others} stand with those
+Any other is explained only by one of these rules, in the table only in the scenarios that name it. The product applies each to
+every call, where the books show what it asks for (cti/core/explained.py), and counts what they explain apart (`cti_reconcile_explained_total`). {others} stand with those
 of the soak, for no recording needs them:
 
 """

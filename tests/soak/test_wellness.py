@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import pytest
 
+from cti.core.facts import Attempt, Call, Leg, QueueStay, Talk, Transfer
+from tests.core.test_comparison import told
 from tests.rig import RigError
 from tests.scenarios.run import FIXTURES
 from tests.scenarios.scenes import loaded
@@ -122,9 +124,13 @@ def test_the_judgement_says_what_was_drawn_and_what_compared() -> None:
         played("E", play=OTHER),
         played(hung_up=True, play=OTHER),
     ]
-    verdict = judge(Ledger.of_files(queue_log, cdr, cel), Records.of([], []), plays, lambda _: "")
-    assert verdict.drawn == {name: 1, OTHER.name: 2}
-    assert verdict.with_plan == {name: 1}
+    facts = told(name).facts
+    calls = [fact for fact in facts if isinstance(fact, Call)]
+    parts = [fact for fact in facts if isinstance(fact, Leg | QueueStay | Attempt | Talk | Transfer)]
+    for on_record, held in ((Records.of(calls, parts), {name: 1}), (Records.of([], []), {name: 0})):
+        verdict = judge(Ledger.of_files(queue_log, cdr, cel), on_record, plays, lambda _: "")
+        assert verdict.drawn == {name: 1, OTHER.name: 2}
+        assert verdict.with_plan == held
 
 
 def test_the_differences_that_the_product_explains_are_counted() -> None:

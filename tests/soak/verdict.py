@@ -143,7 +143,11 @@ class _Judge:
             if not one.trouble and not one.hung_up:
                 self.compared += 1
                 run = Run.of(one.play, one.summary)
-                self.with_plan[one.play.name] += _has_ended(_calls_of(self._records, run))
+                there = _calls_of(self._records, run)
+                whole = len(there) >= len(run.scenario.records) and _has_ended(
+                    there
+                )  # else there is nothing to hold
+                self.with_plan[one.play.name] += whole
                 yield from against_plan(self._records, run, self._dropped_recalls(run))
 
     def _dropped_recalls(self, run: Run) -> set[str]:
