@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cti.core.books import CdrRow, QueueRow, figure
 from cti.core.cel import CelRow, channels_of
 from cti.core.facts import Call
+from cti.core.heirs import place_taken
 from cti.core.mismatch import Mismatch
 from cti.core.mismatch import MismatchReason as Reason
 from cti.core.passes import QueuePass, passes
@@ -105,11 +106,7 @@ class Evidence:
 
     def into_queue(self) -> Mapping[str, str]:
         """The waiting channels whose place a caller took in a transfer, and the callers."""
-        return {
-            str(row.extra.get("channel2_uniqueid", "")): str(row.extra.get("transferee_channel_uniqueid", ""))
-            for row in self._moves
-            if row.extra.get("app") == "Queue"
-        }
+        return dict(taken for row in self._moves if (taken := place_taken(row)) is not None)
 
     def talk_elsewhere(self, one: QueuePass) -> float | None:
         """The talk of a pass without an end, as its last line has it under the uniqueid of a consultation."""

@@ -23,16 +23,22 @@ class Heir:
     at: float
 
 
+def place_taken(row: CelRow) -> tuple[str, str] | None:
+    """The uniqueids of who had joined a queue and of the caller who waits there from this row on; None: it tells of none."""
+    if row.event != "ATTENDEDTRANSFER" or row.extra.get("app") != "Queue":
+        return None
+    extra = row.extra
+    return str(extra.get("channel2_uniqueid", "")), str(extra.get("transferee_channel_uniqueid", ""))
+
+
 def heirs(channels: Mapping[str, Sequence[CelRow]]) -> dict[str, Heir]:
     """The callers who took places in queues, by the uniqueid of who had joined."""
     found: dict[str, Heir] = {}
     for rows in channels.values():
         for row in rows:
-            if row.event == "ATTENDEDTRANSFER" and row.extra.get("app") == "Queue":
-                second = str(row.extra.get("channel2_uniqueid", ""))
-                whom = str(row.extra.get("transferee_channel_uniqueid", ""))
-                if second in channels and whom in channels:
-                    found[second] = Heir(whom, row.at)
+            second, whom = place_taken(row) or ("", "")
+            if second in channels and whom in channels:
+                found[second] = Heir(whom, row.at)
     return found
 
 

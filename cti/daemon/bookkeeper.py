@@ -212,9 +212,8 @@ class Bookkeeper:
             self._first_seen = at
         if self._lost is None and self._last_seen is not None:
             began = self._last_seen - _SURELY
-        began = max(
-            began, math.floor(self._first_seen) - _TICK
-        )  # a line of that second may be of later in it
+        # A line of queue_log that is dated to that second may be of later in it.
+        began = max(began, math.floor(self._first_seen) - _TICK)
         self._in_step, self._lost = True, None
         gap = Gap(f"{self._pbx}-{at:.6f}", self._pbx, min(began, at), at, cause)
         self._gaps[gap.id] = gap
