@@ -224,17 +224,14 @@ class Completion:
         elif stored.id != told.id and self._missed(told.started_at):  # found when its first channel had gone
             of_first = {name: getattr(told, name) for name in _FIRST}
             changes |= {k: v for k, v in of_first.items() if v not in (*_NOTHING, getattr(stored, k))}
-        if (
-            "*:mark" in stored.sources and stored.id == told.id
-        ):  # the dialplan's own instants: it is done with a caller before the last has gone
+        if "*:mark" in stored.sources and stored.id == told.id:
+            # The dialplan's own instants: it is done with a caller before the last channel has gone.
             of_dialplan = {name: getattr(told, name) for name in ("started_at", "ended_at")}
             changes |= {k: v for k, v in of_dialplan.items() if self._elsewhen(getattr(stored, k) or 0.0, v)}
         if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
-            if began and told.dialed_number in _NO_NUMBER:
-                changes["dialed_number"] = (
-                    told.dialed_number
-                )  # and the list had whom a program connected them with
+            if began and told.dialed_number in _NO_NUMBER:  # the list had whom a program connected them with
+                changes["dialed_number"] = told.dialed_number
             if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
                 changes["ended_by"] = told.ended_by
         if told.caller_name and told.caller_number == stored.caller_number != told.caller_name:
@@ -267,10 +264,8 @@ class Completion:
             if self._began_unseen(stored, told):
                 changes["started_at"] = told.started_at
             unanswered = told.answered_at is None and self._source == "cel" and not self._talked(told)
-            if unanswered and self._is_guess(stored.answered_at):
-                changes["answered_at"] = (
-                    None  # found picked up, and not put through: whoever it was did not take the call
-                )
+            if unanswered and self._is_guess(stored.answered_at):  # found picked up, and never put through
+                changes["answered_at"] = None
             named = told.dialed and told.number and told.number not in told.device
             if named and told.number != stored.number and self._missed(told.started_at):
                 changes["number"] = told.number  # a list has the number shown, not the one that was dialled

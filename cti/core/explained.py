@@ -219,8 +219,10 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "cut_off": Rule(
         "An Asterisk that is killed writes neither CDR nor the ends of CEL and queue_log for the calls of that moment. "
-        "They have their one record, and it has an end; how they ended is not compared. Explained is a call of which a channel "
-        "has no HANGUP in CEL, or, where there is no CEL, that was on record until then and has no row in the CDR.",
+        "They have their one record, and it has an end; how they ended is not compared. Explained is, of a call of which "
+        "a channel has no HANGUP in CEL, what differs about such a channel and about the call's answer, end and lines in the other "
+        "books, never whose it was, its direction, who answered a pass, or a transfer; and, where there is no CEL, a call that was on "
+        "record until then and has no row in the CDR.",
         _cut_off,
     ),
     "masquerade_into_queue": Rule(
