@@ -35,8 +35,11 @@ _GOES_ON = -1  # likewise, of one right after a leaving that comes before that r
 _NOBODY = "N/A"
 _AFTER_HANGUP = "h"  # the extension that runs when its channel is gone
 _WITHIN = 0.999  # s of a whole second
+_BEHIND = 0.05  # s by which the clock of queue_log's second may be behind CEL's
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
+
+_OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 
 _QUEUE_STATUS: Mapping[StayOutcome | None, str] = {
     StayOutcome.TIMEOUT: "TIMEOUT",
@@ -454,11 +457,12 @@ class _Teller:
     def _tell_members(self) -> None:
         """Logins, logouts and pauses, at their whole seconds."""
         lately: set[tuple[str, float]] = set()
+        members = {(row.member, row.at) for row in self.queue_log if row.verb in _OF_MEMBERS}
         for row in self.queue_log:
             if row.verb == "REMOVEMEMBER":
                 device = self.seats.device_of(row.member, row.at) or row.member
                 event: ev.Event = ev.MemberRemoved(row.at, row.queue, row.member, device)
-            elif row.verb in {"ADDMEMBER", "PAUSE", "UNPAUSE"}:
+            elif row.verb in _OF_MEMBERS:
                 reason = row.data[0] if row.data and row.verb == "PAUSE" else ""
                 paused = row.verb == "PAUSE" or (row.verb == "ADDMEMBER" and "PAUSED" in row.data)
                 event = member_seen(row, self.seats, paused=paused, reason=reason)
@@ -468,7 +472,9 @@ class _Teller:
             late = row.verb in {"REMOVEMEMBER", "PAUSE"} or (row.member, row.at) in lately
             if late:
                 lately.add((row.member, row.at))
-            self._add(self._place_of(row.at + _WITHIN if late else row.at), 7, event)
+            # What is of the second after is told as that begins.
+            last = _WITHIN if (row.member, row.at + 1) in members else 1 + _BEHIND
+            self._add(self._place_of(row.at + last if late else row.at), 7, event)
 
 
 def deaths(queue_log: Iterable[QueueRow], cel: Iterable[CelRow]) -> list[tuple[float, float]]:

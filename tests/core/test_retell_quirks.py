@@ -9,7 +9,18 @@ import pytest
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
-from cti.core.facts import Attempt, AttemptOutcome, Call, EndedBy, Leg, QueueStay, StayOutcome, Transfer
+from cti.core.facts import (
+    AgentState,
+    Attempt,
+    AttemptOutcome,
+    Call,
+    EndedBy,
+    Leg,
+    QueueStay,
+    State,
+    StayOutcome,
+    Transfer,
+)
 from cti.core.retell import retell
 from tests.core.dialogue import seen_member
 from tests.scenarios.fixtures import run_of
@@ -306,3 +317,29 @@ def test_a_phone_that_cannot_take_a_call_did_not_answer() -> None:
     ]
     attempts = told(name, ends, log).all(Attempt)
     assert [one.outcome for one in attempts] == [AttemptOutcome.ANSWERED, AttemptOutcome.NO_ANSWER]
+
+
+def shifted(rows: list[CelRow], to: float) -> list[CelRow]:
+    """The rows, the first at this instant."""
+    return [replace(row, at=to + row.at - rows[0].at) for row in rows]
+
+
+def test_a_phone_rung_before_a_logout_that_the_book_dates_a_tick_early_is_the_agents() -> None:
+    """The second of queue_log is of a clock that may be a tick behind CEL's."""
+    cel, log = books("originate_busy")
+    assert [(row.verb, row.at) for row in log] == [("ADDMEMBER", log[0].at), ("REMOVEMEMBER", log[0].at)]
+    seats = {log[0].member: "PJSIP/1013"}
+    for began, agents in ((0.9997, ["2013"]), (1.002, ["2013"]), (1.2, [])):
+        session = Session()
+        play(Core(PBX, RULES), retell(shifted(cel, log[0].at + began), log, seats), session)
+        assert [one.agent for one in session.all(Attempt)] == agents, began
+
+
+def test_who_logs_in_again_in_the_second_after_a_logout_is_there() -> None:
+    """A logout is told late, yet never after what the agent did in the next second."""
+    cel, log = books("originate_busy")
+    back, seats = replace(log[0], at=log[0].at + 1), {log[0].member: "PJSIP/1013"}
+    session = Session()
+    play(Core(PBX, RULES), retell(shifted(cel, back.at + 0.02), [*log, back], seats), session)
+    assert [one.agent for one in session.all(Attempt)] == ["2013"]
+    assert session.all(AgentState)[-1].state is State.AVAILABLE
