@@ -454,8 +454,11 @@ class Calls:
 
     def _dial_ended(self, e: ev.DialEnded) -> None:
         leg = self.legs.get(e.uniqueid)
-        if leg is None or leg.dial_status is not None:
-            return  # the same leg may see a second DialEnd; the first one counts
+        # The first DialEnd of a leg counts. But app_dial says NOANSWER, and then ANSWER, of a phone that is picked up
+        # in the instant in which its caller hangs up.
+        open_to = {None, "NOANSWER"} if e.status == "ANSWER" else {None}
+        if leg is None or leg.dial_status not in open_to:
+            return
         leg.dialed, leg.dial_status = True, e.status
         if e.status == "ANSWER":
             leg.answered_at = e.at

@@ -207,7 +207,7 @@ class Leg:
     ring_started_at: float | None = None
     answered_at: float | None = None
     ended_at: float | None = None
-    dial_status: str | None = None  # first DialEnd: ANSWER, BUSY, NOANSWER, CANCEL, CONGESTION, CHANUNAVAIL
+    dial_status: str | None = None  # of DialEnd: ANSWER, BUSY, NOANSWER, CANCEL, CONGESTION, CHANUNAVAIL
     hangup_cause: int | None = None  # Q.850
     sources: tuple[str, ...] = ()  # where it was not seen: "<field>:<book>", "*" being all others
 

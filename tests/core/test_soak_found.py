@@ -253,6 +253,29 @@ def test_a_phone_that_is_picked_up_as_the_caller_hangs_up() -> None:
     assert [one.outcome for one in unmet.all(Attempt)] == [AttemptOutcome.NO_ANSWER]
 
 
+def test_a_phone_that_is_picked_up_just_before_the_caller_is_gone() -> None:
+    """B1: app_dial ends such a ringing twice, the second time as answered; nobody talks, and it was picked up."""
+    session = Session()
+    told: list[ev.Event] = [
+        seen_member(99.0, "2001", "PJSIP/1001", "shift"),
+        created(100.0, CUSTOMER, "PJSIP/trunk-a-00000001", "1001"),
+        created(100.1, "100.3", "PJSIP/1001-00000002", "s", state=0),
+        ev.DialBegan(100.1, CUSTOMER, "100.3", "PJSIP/1001", ""),
+        ev.ChannelStateChanged(101.0, "100.3", 6, ""),
+        ev.DialEnded(101.001, CUSTOMER, "100.3", "NOANSWER", ""),
+        ev.DialEnded(101.002, CUSTOMER, "100.3", "ANSWER", ""),
+        ev.ChannelHungUp(101.005, "100.3", 16, ""),
+        ev.ChannelHungUp(101.006, CUSTOMER, 16, ""),
+    ]
+    play(Core(PBX, RULES), told, session)
+    [attempt] = session.all(Attempt)
+    assert (attempt.outcome, attempt.ended_at) == (AttemptOutcome.ANSWERED, 101.002)
+    [leg] = [leg for leg in session.all(Leg) if leg.dialed]
+    assert (leg.dial_status, leg.answered_at) == ("ANSWER", 101.002)
+    [call] = [call for call in session.all(Call) if call.merged_into is None]
+    assert (call.disposition, call.answered_at) == (Disposition.NO_ANSWER, None)
+
+
 def test_a_consultation_that_the_agent_never_comes_to() -> None:
     """B1: dialled by feature code as the agent's phone goes away: its number and its linkedid say whose it is."""
     half = "Local/1002@from-internal-00000000"
