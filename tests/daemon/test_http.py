@@ -577,7 +577,11 @@ class TestListening:
         """behind_proxy is the operator's word."""
         app = aiohttp.web.Application()
         settings = Http.model_construct(host="0.0.0.0", port=0, behind_proxy=True)  # noqa: S104 - guarded
-        await (await start(app, settings)).cleanup()
+        runner = await start(app, settings)
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            assert answer.status == 404
+        await runner.cleanup()
 
     @pytest.fixture
     def pair(self, tmp_path: Path) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from cti.daemon.systemd import ServiceManager
 
@@ -38,12 +39,25 @@ def test_states_are_told(tmp_path: Path, abstract: bool) -> None:
         assert notices.recv(999).startswith(b"STOPPING=1")
 
 
-def test_without_a_service_manager_nothing_happens() -> None:
-    ServiceManager({}).ready()
+def test_without_a_service_manager_nobody_is_told() -> None:
+    """Started by hand: nothing is sent, and nothing said of it."""
+    with capture_logs() as said:
+        ServiceManager({}).ready()
+    assert said == []
 
 
 def test_a_service_manager_that_left_is_no_reason_to_fail(tmp_path: Path) -> None:
-    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+    """It is told of, and who comes in its place hears the next."""
+    address = str(tmp_path / "notify")
+    manager = ServiceManager({"NOTIFY_SOCKET": address})
+    with capture_logs() as said:
+        manager.ready()
+    assert [(one["event"], one["log_level"], one["what"]) for one in said] == [
+        ("not_notified", "warning", "READY=1")
+    ]
+    with listening(address) as notices:
+        manager.stopping()
+        assert notices.recv(999).startswith(b"STOPPING=1")
 
 
 async def test_the_watchdog_is_fed_only_while_all_is_well(tmp_path: Path) -> None:
