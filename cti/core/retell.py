@@ -78,7 +78,7 @@ class _Teller:
         self.rows = [row for row in cel if born.get(row.uniqueid) in born]
         self.channels = channels_of(self.rows)
         self.queue_log, self.refused = queue_log, refused
-        self.seats = read_seats(queue_log, self.channels, seats)
+        self.seats = read_seats(queue_log, cel, self.channels, seats)
         self._heirs = heirs(self.channels)
         self._waits: dict[str, list[Wait]] = {}
         whole = passes(as_one(queue_log, self._heirs))

@@ -57,19 +57,25 @@ def _at(notes: list[tuple[float, str]], at: float) -> str:
 
 def read_seats(
     queue_rows: Iterable[QueueRow],
+    cel: Iterable[CelRow],
     channels: Mapping[str, Sequence[CelRow]],
     known: Mapping[str, str] | None = None,
 ) -> Seats:
-    """Learn the seats from the books; `known` is what was on record before them (agent to device)."""
+    """Learn the seats from the books.
+
+    Args:
+        queue_rows: in the book's order.
+        cel: all rows that were read; a call's pickup may be among them when its begin is not.
+        channels: the rows of calls whose begin is among them, by uniqueid.
+        known: what was on record before them (agent to device).
+    """
     seats = Seats(known)
     ringings: dict[str, list[Sequence[CelRow]]] = {}
     for rows in channels.values():
         if rows[-1].app == "AppQueue" and all(row.event != "ANSWER" for row in rows):
             ringings.setdefault(rows[0].linkedid, []).append(rows)
-    pickups = [one for rows in channels.values() for one in rows if one.event == "PICKUP"]
-    picked = {
-        str(one.extra.get("pickup_channel_uniqueid", "")) for one in pickups
-    }  # CONNECT has the member who rang
+    # Of these CONNECT has the member who rang, and the channel of who took the call.
+    picked = {str(row.extra.get("pickup_channel_uniqueid", "")) for row in cel if row.event == "PICKUP"}
     for row in queue_rows:
         uniqueid = ""
         if row.verb == "ADDMEMBER":

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cti.core import events as ev
 from cti.core.books import QueueRow, parse_queue_line
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.core import Core
@@ -343,3 +344,17 @@ def test_who_logs_in_again_in_the_second_after_a_logout_is_there() -> None:
     play(Core(PBX, RULES), retell(shifted(cel, back.at + 0.02), [*log, back], seats), session)
     assert [one.agent for one in session.all(Attempt)] == ["2013"]
     assert session.all(AgentState)[-1].state is State.AVAILABLE
+
+
+def test_who_took_a_call_that_began_before_the_books_were_read_sits_nowhere_else() -> None:
+    """CONNECT of a pickup has the member who rang and the channel of who took the call, whose phone it is not."""
+    cel, log = books("pickup_of_a_queue_call")
+    [taken] = [row for row in cel if row.event == "PICKUP"]
+    taker = next(row for row in cel if row.uniqueid == taken.extra["pickup_channel_uniqueid"])
+    [connected] = [row for row in log if row.verb == "CONNECT"]
+    assert connected.data[1] == taker.uniqueid
+    seats = {connected.member: f"PJSIP/1{connected.member[1:]}"}
+    back = QueueRow(connected.at + 30, "MANAGER", "floor", connected.member, "ADDMEMBER", ("",), "back")
+    begun = [row for row in cel if row.at >= taker.at]
+    seen = [event for event in retell(begun, [*log, back], seats) if isinstance(event, ev.MemberSeen)]
+    assert [one.interface for one in seen if one.at == back.at] == [seats[connected.member]]

@@ -33,6 +33,7 @@ def rung(at: float, uniqueid: str) -> CelRow:
 def test_a_member_whom_several_agents_are_in_turn_is_theirs_as_it_is_rung() -> None:
     """CONNECT names the agent; its second may begin after the ringing, which is theirs all the same."""
     channels = {"1.2": [rung(100.4, "1.2")], "2.2": [rung(200.4, "2.2")]}
-    seats = read_seats([connected(101.0, "2020", "1.2"), connected(201.0, "2046", "2.2")], channels)
+    connects = [connected(101.0, "2020", "1.2"), connected(201.0, "2046", "2.2")]
+    seats = read_seats(connects, [row for rows in channels.values() for row in rows], channels)
     asked = {100.4: "2020", 101.5: "2020", 200.3: "2020", 200.4: "2046", 300.0: "2046"}
     assert {at: seats.agent_at(MEMBER, at) for at in asked} == asked
