@@ -397,17 +397,50 @@ class Completion:
             alone = all(one is same or self._together(one, told) <= 0 for one in of_channel)
             if alone and self._missed(told.started_at) and told.started_at < same.started_at - TOGETHER:
                 changes["started_at"] = told.started_at  # they were noticed to talk when somebody else came
+            if alone and self._went_on(same.ended_at, told.ended_at):
+                changes["ended_at"] = told.ended_at  # heard to leave a bridge, for another
             on_line = self._leg_calls.get(channel) != told.call_id
             if on_line and same.call_id != call_id:  # of one who stays on the line: with whom was not seen
                 changes["call_id"] = call_id
             self._talks[channel][same.id] = replace(same, **changes)
             self._update(same, changes)
             return
+        glimpse = self._glimpse(call_id, channel)
+        if glimpse is not None and told.ended_at is not None:
+            changes = {name: getattr(told, name) for name in _TALK} | {"hold": None}
+            self._talks[channel][glimpse.id] = replace(glimpse, **changes)
+            self._update(glimpse, {k: v for k, v in changes.items() if v != getattr(glimpse, k)})
+            return
         taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
         number = _free(int(told.id.rpartition("/t")[2]), taken)
         added = replace(told, id=f"{channel}/t{number}")
         self._talks.setdefault(channel, {})[added.id] = added
         self._add(call_id, added)
+
+    def _glimpse(self, call_id: str, channel: str) -> Talk | None:
+        """A talk on record of which nothing but that it was found is known, and that no talk of the books is."""
+        of_channel = self._talks.get(channel, {}).values()
+        told_here = (told for told in self._told_talks if told.id.rpartition("/")[0] == channel)
+        best = (
+            max(((self._together(one, told), one.id) for one in of_channel), default=None)
+            for told in told_here
+        )
+        met = {pair[1] for pair in best if pair is not None and pair[0] > 0}
+        return next(
+            (
+                one
+                for one in of_channel
+                if one.id not in met and one.call_id in {call_id, *self._joined} and self._only_found(one)
+            ),
+            None,
+        )
+
+    def _only_found(self, talk: Talk) -> bool:
+        """Whether its begin is when somebody looked, and it ended as somebody looked again, or at once."""
+        over = talk.ended_at
+        if over is None or not self._is_guess(talk.started_at):
+            return False
+        return self._is_guess(over) or over - talk.started_at < TOGETHER
 
     def _talk_changes(self, stored: Talk, told: Talk) -> dict[str, Any]:
         changes = self._unknown(stored, told, _TALK)
@@ -528,6 +561,12 @@ class Completion:
         if ours is None or theirs is None or theirs > ours - TOGETHER:
             return False
         return any(theirs - TOGETHER < gap.ended_at <= ours + SAME_INSTANT for gap in self._gaps)
+
+    def _went_on(self, ours: float | None, theirs: float | None) -> bool:
+        """Whether what seemed to end next to a gap ended later in one."""
+        if ours is None or theirs is None or theirs < ours + TOGETHER:
+            return False
+        return self._missed(ours) and self._missed(theirs) and theirs not in self._deaths
 
     def _later(self, ours: float, theirs: float) -> bool:
         """Whether the books know no more than that an Asterisk died, and we heard of it later than they."""

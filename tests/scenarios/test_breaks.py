@@ -58,6 +58,13 @@ FOUND = [
     ("attended_by_feature_code", (15, 25, 42, 67), (LINK, LINK)),
     # a consultation for the queue of the talk before it
     ("attended_by_program", (15, 21, 23, 49, 53, 59), (STOPPED, LINK, STOPPED)),
+    # a talk that was found as it ended, beside the one that it was
+    ("attended_to_outside", (14, 28, 29, 43), (LINK, LINK)),
+    ("attended_by_feature_code", (19, 41, 42, 51), (LINK, LINK)),
+    ("attended_then_blind", (17, 33, 35, 49), (STOPPED, LINK)),
+    # ended as who talks on changed bridges
+    ("attended_three_way", (22, 48, 50, 65), (STOPPED, STOPPED)),
+    ("attended_three_way", (24, 48, 49, 71), (LINK, LINK)),
 ]
 
 
