@@ -109,7 +109,9 @@ class CallSeries:
 class HealthSeries:
     """The link, what was rejected, faults, and how far the records agree with the books."""
 
-    def __init__(self) -> None:
+    def __init__(self, reasons: Iterable[str], rules: Iterable[str]) -> None:
+        """`reasons` and `rules` are the names that a comparison with the books can give."""
+        self._reasons, self._rules = tuple(reasons), tuple(rules)
         self._links: dict[str, Link | None] = {}
         self._link_facts = Once()
         self._open: dict[str, tuple[str, str]] = {}  # fault id → PBX, kind
@@ -133,6 +135,10 @@ class HealthSeries:
         for kind in FaultKind:
             self._faults.know(pbx, kind)
         self._checked.know(pbx)
+        for name in self._reasons:
+            self._mismatches.know(pbx, name)
+        for name in self._rules:
+            self._explained.know(pbx, name)
         self._bad_lines.know(pbx)
 
     def link(self, fact: Link) -> None:

@@ -36,8 +36,9 @@ class Metrics(Collector):
 
     `service_level` are thresholds in seconds by queue name, `default_service_level` is for the others. `now` gives
     epoch seconds (in a replay: the replayed clock); state seconds count from the moment of construction. Series of
-    the PBXs named beforehand exist at once, those of others from their first fact on. `max_names` is how many agents,
-    queues and hotlines get series of their own; those beyond share the label `other`.
+    the PBXs named beforehand exist at once, those of others from their first fact on. `reasons` and `rules` are the names
+    that a comparison with the books can give. `max_names` is how many agents, queues and hotlines get series of their
+    own; those beyond share the label `other`.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Metrics(Collector):
         now: Callable[[], float],
         default_service_level: float = 20.0,
         pbxs: Iterable[str] = (),
+        reasons: Iterable[str] = (),
+        rules: Iterable[str] = (),
         sources: Sources | None = None,
         max_names: int = 2_000,
     ) -> None:
@@ -60,7 +63,7 @@ class Metrics(Collector):
             service_level, default_service_level, max_names, self._overflow, started=now()
         )
         self._calls = CallSeries(max_names, self._overflow)
-        self._health = HealthSeries()
+        self._health = HealthSeries(reasons, rules)
         self._table = self._counters()
         self._known: set[str] = set()
         for pbx in pbxs:

@@ -24,7 +24,7 @@ from cti.core.events import DutySaid, Event, MemberRemoved, MemberSeen, Resynced
 from cti.core.explained import RULES
 from cti.core.facts import Delivery, Fact, Fault, FaultKind
 from cti.core.faults import told
-from cti.core.mismatch import Report
+from cti.core.mismatch import MismatchReason, Report
 from cti.core.rules import AwayRule, Rules
 from cti.daemon import logs, token
 from cti.daemon.act import Actor
@@ -243,6 +243,8 @@ class Service:
             default_service_level=level.default,
             now=time.time,
             pbxs=settings.pbx,
+            reasons=MismatchReason,
+            rules=RULES,
             sources=sources(self),
         )
         self.sinks: Sequence[Take] = (

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from cti.core.explained import RULES
 from cti.core.facts import (
     AgentState,
     Attempt,
@@ -29,6 +30,7 @@ from cti.core.facts import (
     Talk,
     WorkItem,
 )
+from cti.core.mismatch import MismatchReason
 from metrics import families
 from metrics.formulas import occupancy, service_level
 from metrics.record import Metrics
@@ -48,6 +50,8 @@ class Desk:
             default_service_level=20.0,
             now=lambda: self.now,
             pbxs=["main"],
+            reasons=MismatchReason,
+            rules=RULES,
             sources=sources,
             max_names=max_names,
         )
@@ -409,6 +413,8 @@ def test_known_series_exist_at_zero(desk: Desk) -> None:
         ("cti_ami_events_rejected_total", {"reason": "too_long"}),
         ("cti_faults_open", {"kind": "link"}),
         ("cti_reconcile_checked_total", {}),
+        *(("cti_reconcile_mismatch_total", {"reason": reason.value}) for reason in MismatchReason),
+        *(("cti_reconcile_explained_total", {"rule": rule}) for rule in RULES),
         ("cti_work_items_total", {"kind": "after_hours_call", "result": "accepted"}),
         ("cti_queue_calls_total", {"queue": "sales", "outcome": "join_empty"}),
         ("cti_queue_wait_seconds_count", {"queue": "sales", "outcome": "abandoned"}),
