@@ -143,16 +143,17 @@ class Forgotten:
     def among(self, events: Sequence[ev.Event]) -> Iterator[ev.Event]:
         """These events, and among them what corrects agents who were found otherwise than the lines have it.
 
-        Not before the lines that are older than that: of calls some things are told ahead of their time.
+        Not before the agent's own lines that are older than that, whenever these are told. Of the others' lines none
+        that is told at its second is older; of calls some things are told ahead of their time.
         """
-        for event, due in zip(events, _due(events), strict=True):
-            yield from self._before(due)
+        waiting = [(when, found, _after(events, found.agent, when)) for when, found in self._found]
+        for place, (event, due) in enumerate(zip(events, _due(events), strict=True)):
+            ready = [one for one in waiting if one[0] < due and one[2] <= place]
+            waiting = [one for one in waiting if one not in ready] if ready else waiting
+            for when, found, _ in ready:
+                yield from self._corrected(found, when)
             yield event
-        yield from self._before(_NEVER)
-
-    def _before(self, at: float) -> Iterator[ev.Event]:
-        while self._found and self._found[0][0] < at:
-            when, found = self._found.pop(0)
+        for when, found, _ in waiting:
             yield from self._corrected(found, when)
 
     def _corrected(self, found: AgentState, when: float) -> Iterator[ev.Event]:
@@ -168,11 +169,21 @@ class Forgotten:
                 yield _member(found, seat, when)
 
 
+def _after(events: Sequence[ev.Event], agent: str, when: float) -> int:
+    """The place behind an agent's last line that is not later than this."""
+    own = (
+        place
+        for place, event in enumerate(events)
+        if isinstance(event, ev.MemberSeen | ev.MemberRemoved) and event.member == agent and event.at <= when
+    )
+    return max(own, default=-1) + 1
+
+
 def _due(events: Sequence[ev.Event]) -> list[float]:
-    """Of each event the time up to which every line about members has been told before it."""
+    """Of each event the time up to which every line about members has been told before it, but for those told late."""
     due, line = [], _NEVER
     for event in reversed(events):
-        if isinstance(event, ev.MemberSeen | ev.MemberRemoved):
+        if isinstance(event, ev.MemberSeen) and not event.paused:
             line = min(line, event.at)
         due.append(min(line, event.at))
     return due[::-1]

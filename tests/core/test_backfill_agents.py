@@ -161,6 +161,19 @@ def test_a_line_is_told_before_what_was_found_after_it_whatever_is_told_ahead() 
     assert [event.at for event in told[2:-1]] == [ASKED.ended_at]
 
 
+def test_who_was_found_is_corrected_before_their_own_next_line_however_late_another_agents_is_told() -> None:
+    """B3, C1: logouts and pauses are told a tick into the next second, after a login of that second."""
+    found = state(State.AWAY, ASKED.ended_at, Cause.LINK_LOST, "lunch")
+    lines = book(START, "1136|NONE|q1|11|PAUSE|lunch", "1138|MANAGER|q2|11|ADDMEMBER|").queue_log
+    forgotten = Forgotten(RollCall([found], lines), [1135.0], [ASKED.ended_at])
+    pause = seen_member(1136.0, "11", "PJSIP/11", "q1", what="changed", paused=True, reason="lunch")
+    login = seen_member(1138.0, "11", "PJSIP/11", "q2", what="added")
+    late = seen_member(1137.0, "12", "PJSIP/12", "q1", what="changed", paused=True, reason="lunch")
+    assert 1137.0 < ASKED.ended_at < 1138.0
+    told = list(forgotten.among([pause, login, late]))
+    assert [event.at for event in told] == [1136.0, ASKED.ended_at, 1138.0, 1137.0]
+
+
 def test_how_somebody_was_found_keeps_its_instant() -> None:
     """B3: it is no line of queue_log, which is dated with the begin of its second."""
     found = state(State.AWAY, 1150.4, Cause.LINK_LOST, "lunch")
