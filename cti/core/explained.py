@@ -23,7 +23,7 @@ _DROPPED = 2.0  # s a busy Asterisk may take to drop a recall that it does not w
 _SAME_SECOND = 2.0  # s between an instant of CEL and a line of queue_log, on a busy machine
 _ROUNDED = 1.0  # s: the difference of two rounded instants
 _ENDS = frozenset({"COMPLETEAGENT", "COMPLETECALLER", "BLINDTRANSFER", "ATTENDEDTRANSFER"})
-_NOT_BY_DEATH = frozenset(
+NOT_BY_DEATH = frozenset(
     {
         Reason.OPEN,
         Reason.JOINED,
@@ -39,6 +39,8 @@ _NOT_BY_DEATH = frozenset(
         Reason.TRANSFER,
     }
 )
+"""What no death of an Asterisk explains."""
+
 _OF_CHANNEL = frozenset({Reason.LEG, Reason.ATTEMPT, Reason.TALK, Reason.WAIT})
 
 
@@ -151,7 +153,7 @@ def _hangup(rows: Iterable[CelRow]) -> CelRow | None:
 
 
 def _cut_off(one: Mismatch, said: Evidence) -> bool:
-    if one.reason in _NOT_BY_DEATH:
+    if one.reason in NOT_BY_DEATH:
         return False
     channels = said.channels(one)
     if any(said.endless(channel) for channel in channels):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from cti.core.explained import NOT_BY_DEATH
 from cti.core.explained import RULES as PRODUCT
 from cti.core.facts import Quality
 from tests.scenarios.scenes import loaded
@@ -19,6 +20,11 @@ class Rule:
     holds: Callable[[Difference], bool]
 
 
+# Of those of the product, and what the play declares of the same.
+_NEVER_BY_DEATH = frozenset(NOT_BY_DEATH) | {
+    *(f"plan_{kind}" for kind in ("caller", "caller_name", "dialed", "direction", "transfers")),
+    "count",
+}
 _UNSEEN = frozenset({Quality.GAPPED, Quality.FROM_BOOKS})
 _MASQUERADE = "masquerade_into_queue"
 _OF_PASS = frozenset({"not_in_records", "not_in_book", "book_talk"})  # no pass of it is whole in the book
@@ -36,6 +42,11 @@ _FIELDS: Mapping[str, frozenset[str]] = {
         "plan_caller": "call.caller_number", "plan_caller_name": "call.caller_name", "count": "call",
     }.items()
 }  # fmt: skip
+
+
+def _cut_off(one: Difference) -> bool:
+    """What the product itself refuses to explain by a death is not explained by one here."""
+    return one.cut and not one.of_product and one.kind not in _NEVER_BY_DEATH
 
 
 def _untold(one: Difference) -> bool:
@@ -65,7 +76,7 @@ def _said_elsewhere(one: Difference) -> bool:
 SOAK_RULES: Mapping[str, Rule] = {
     "cut_off": Rule(
         PRODUCT["cut_off"].text,
-        lambda one: one.cut and one.kind not in {"open", "joined"},
+        _cut_off,
     ),
     "untold": Rule(
         "A call that nobody saw, or not wholly, is as exact as the books: what they do not tell of a kind of call, and why, "

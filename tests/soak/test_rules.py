@@ -229,3 +229,23 @@ def test_a_recording_by_a_program_is_as_long_as_its_channel_lives() -> None:
 
     assert until((call.ended_at or 0) + 50)["plan_recordings"] == {"recording_untold"}
     assert until((call.ended_at or 0) + 500)["plan_recordings"] == {""}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "open", "joined", "agent", "direction", "caller", "dialed", "transfer", "begin", "not_in_records",
+        "cdr_without_call", "plan_direction", "plan_caller", "plan_dialed", "plan_transfers", "count",
+    ],
+)  # fmt: skip
+def test_no_death_explains_whose_a_call_was(kind: str) -> None:
+    """B4: a PBX that is killed loses ends; the rest it had noted before."""
+    assert explain(Difference(kind, "p-1.1", "", cut=True)) == ""
+
+
+def test_a_death_explains_an_end_that_no_book_has() -> None:
+    """B4: of a call alive then; and nothing that the product has looked at and not explained."""
+    lost = Difference("outcome", "p-1.1", "unknown, in the book nothing", cut=True)
+    assert explain(lost) == "cut_off"
+    assert explain(replace(lost, cut=False)) == ""
+    assert explain(replace(lost, of_product=True)) == ""

@@ -47,6 +47,7 @@ class Difference:
     own: frozenset[str] = frozenset()  # the play's people, queues and numbers, by role and on the PBX
     close: float = 0.0  # s by which durations may differ from those that the play declares
     lasted: float = 0.0  # s of the call
+    of_product: bool = False  # `cti reconcile` found it, and explains it by no rule
 
     def __str__(self) -> str:
         return f"{self.kind} {self.call} [{self.play} {self.quality}]: {self.what}"
@@ -176,6 +177,7 @@ class _Judge:
                     _value(one["reason"], one["book"]),
                     self._elsewhere(one["reason"], channel, one["ours"], book),
                     own=self._own.get(channel, frozenset()),
+                    of_product=True,
                 )
 
     def _of(self, told: Told, kind: str, what: str, call: Call | None = None) -> Difference:
