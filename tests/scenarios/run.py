@@ -1,4 +1,4 @@
-"""Plays scenarios on real PBXs: one after the other with a recording of each, or all at once with one recording."""
+"""Plays scenarios on real PBXs: one after the other with a recording of each, or several at a time with one recording."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tests.scenarios.faults import ELSEWHERE, FAULTS
 from tests.scenarios.instants import CLOSE as OF_CEL
 from tests.scenarios.judge import CLOSE
 from tests.scenarios.model import RULES, Moved, Record, Rung, Scenario, Stay, Talked, Taped
-from tests.scenarios.run import FIXTURES
+from tests.scenarios.run import AT_ONCE, FIXTURES
 from tests.scenarios.scenes import loaded
 from tests.scenarios.test_live import SPARE
 from tests.scenarios.untold import UNTOLD
@@ -42,7 +42,9 @@ takes the place of sipp: it holds, transfers and refers as phones do, where sipp
 by `cti record`, alone, beside the queue_log, CDR and CEL of the same run (tests/recordings/scenarios), and checked
 
 * from that recording, in milliseconds and without a PBX (`pytest tests/scenarios/test_fixtures.py`),
-* live, all of them on one PBX at the same time, so that calls overlap (`pytest tests/scenarios/test_live.py`),
+* live, all of them on one PBX, {at_once} at a time, so that calls overlap (`pytest tests/scenarios/test_live.py`); a play that
+  fails (now and then Asterisk itself drops a recalled call) is played once more, and no channel of its first try is held
+  against plan or books,
 * against the books of the same run, both times. *Books* names what was compared: queue_log passes (outcome, agent,
   wait, talk) where a queue took part; CDR rows; CEL: every channel in exactly one record, what belongs together in one and
   nothing else, each phone's talks as it was bridged, through Local channels too. To 0.15 s of what CEL has (or in
@@ -55,7 +57,7 @@ available, unless the state, as it began to ring, stands behind the name. `…` 
 Several records mean several calls that must never become one.
 
 Durations are compared within {close} s, and as much more as the pauses of that run took longer than planned (`late`, kept
-with each recording: {late}). Live, with all calls at the same time, {spare:g} s are
+with each recording: {late}). Live, with others at the same time, {spare:g} s are
 added, and in the soak {busy:g} s: there SIP itself takes longer than planned, and how long people talked is held against the
 books of the same run (live to {instant} s, in the soak to {soaked} s, or queue_log's second).
 
@@ -159,7 +161,9 @@ def document() -> str:
 def _head() -> str:
     lates = [json.loads(path.read_text())["late"] for path in FIXTURES.glob("*.json")]
     late = f"more than {CLOSE:g} s in {sum(one > CLOSE for one in lates)} of them, {max(lates):.1f} s at most"
-    return _HEAD.format(close=CLOSE, late=late, spare=SPARE, busy=BUSY, instant=OF_CEL, soaked=OF_SOAK)
+    return _HEAD.format(
+        at_once=AT_ONCE, close=CLOSE, late=late, spare=SPARE, busy=BUSY, instant=OF_CEL, soaked=OF_SOAK
+    )
 
 
 def _row(play: Scenario) -> str:

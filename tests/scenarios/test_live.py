@@ -1,4 +1,4 @@
-"""All scenarios at once on one real PBX: the records are right though the calls overlap, and the books agree (B1, B4)."""
+"""All scenarios on one real PBX, several at a time: the records are right though calls overlap, and the books agree (B1, B4)."""
 
 import asyncio
 from collections.abc import AsyncIterator
