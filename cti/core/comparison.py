@@ -5,7 +5,7 @@ Three looks at the same calls: lines of queue_log and rows of the CDR counted of
 calls is which record. What then differs is explained by a written rule (`cti.core.explained`), or is an error.
 
 A PBX without CEL is told from its CDR, which has whole seconds and pairs of parties: then begin and end are compared, and
-that it is one record. Without queue_log nobody knows who sits where, and only what does not depend on it is compared.
+that it is on record, once. Without queue_log nobody knows who sits where, and only what does not depend on it is compared.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -91,7 +91,7 @@ def compare(
     In what ended less than `fresh` seconds before its end, what only CEL tells may be missing still: who was turned away.
 
     `known` and `pages` reach a little beyond the window; `pages` from before the first channel of every call that is
-    judged: what the books had to say before is not asked for, and such a call is left out of what CEL tells.
+    judged: what the books had to say before is not asked for, and such a call is left out of what CEL tells, and counted.
     """
     lines = reconcile(
         known.stays,
@@ -117,14 +117,15 @@ def compare(
     )
     whole = _Comparison(pbx, rules, known, pages, window, lines, fresh)
     found = [*lines.mismatches, *whole.differences()]
+    checked, left_out = lines.checked + whole.tally.checked, lines.left_out + whole.tally.left_out
     if not found:
-        return replace(lines, checked=lines.checked + whole.tally.checked)
+        return replace(lines, checked=checked, left_out=left_out)
     said = Evidence(whole.records, pages.queue_log or (), pages.cdr or (), pages.cel)
     named = [replace(one, rule=explain(one, said)) for one in found]
     return Report(
-        lines.checked + whole.tally.checked,
+        checked,
         tuple(one for one in named if not one.rule),
-        lines.left_out,
+        left_out,
         tuple(one for one in named if one.rule),
     )
 
@@ -180,6 +181,8 @@ class _Comparison:
         for record in self.records.values():
             if record.channels.isdisjoint(partial):
                 yield from self._record(record, owners.get(record.call.id, []))
+            elif self._judges(record.call) and self._window.settled(record.call.ended_at):
+                self.tally.left_out += 1
 
     def _of_cdr(self) -> list[CelRow] | None:
         if self._pages.cdr is None:
@@ -199,7 +202,11 @@ class _Comparison:
         records = {record.call.id: record for own in family.channels if (record := self._owner.get(own))}
         if any(self._judges(record.call) for record in records.values()):
             return True
-        return self._window.judges(family.rows[0].at, family.rows[-1].at)
+        if self._exact:
+            return self._window.judges(family.rows[0].at, family.rows[-1].at)
+        return any(
+            self._window.judges(row.at, row.at) for row in family.rows
+        )  # an agent's line ties a day of calls
 
     def _judges(self, call: Call, *, alone: bool = False) -> bool:
         return self._window.judges(call.started_at, call.ended_at, alone=alone)
@@ -208,14 +215,14 @@ class _Comparison:
 
     def _missing(self, call: Whole) -> Iterator[Mismatch]:
         one = call.call
-        if not self._judges(one, alone=True) or not self._window.settled(one.ended_at) or not self._exact:
+        if not self._judges(one, alone=True) or not self._window.settled(one.ended_at):
             return
         groups = {row.group for row in self._pages.cdr or () if row.uniqueid in call.channels}
         if groups & self._named:
             return
         self.tally.checked += 1
-        channels = ", ".join(leg.channel for leg in call.legs.values())
-        yield self._mismatch(Odd(Reason.MISSING, self._first(one), "call", "no record", channels), None, call)
+        reason = Reason.MISSING if self._exact else Reason.CDR_WITHOUT_CALL
+        yield self._mismatch(Odd(reason, self._first(one), "call", "no record", _channels(call)), None, call)
 
     def _duplicated(self, call: Whole, records: Sequence[Whole]) -> Iterator[Mismatch]:
         if any(self._judges(record.call) for record in records):

@@ -266,6 +266,8 @@ class Completion:
             unanswered = told.answered_at is None and self._source == "cel" and not self._talked(told)
             if unanswered and self._is_guess(stored.answered_at):  # found picked up, and never put through
                 changes["answered_at"] = None
+            if told.dialed and not stored.dialed:
+                changes["dialed"] = True  # nobody saw that it was rung
             named = told.dialed and told.number and told.number not in told.device
             if named and told.number != stored.number and self._missed(told.started_at):
                 changes["number"] = told.number  # a list has the number shown, not the one that was dialled

@@ -14,7 +14,7 @@ What the books do not tell, or not surely, is not compared: `cti.core.untold`, w
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 from cti.core.cel import CelRow
@@ -27,6 +27,7 @@ from cti.core.facts import (
     Leg,
     QueueStay,
     Recording,
+    StayOutcome,
     Talk,
     Transfer,
 )
@@ -51,6 +52,9 @@ _LEG = (
     (Reason.LEG, "ring_started_at"),
     (Reason.LEG, "answered_at"),
     (Reason.LEG, "agent"),
+    (Reason.LEG, "channel"),
+    (Reason.LEG, "device"),
+    (Reason.LEG, "dialed"),
     (Reason.CAUSE, "hangup_cause"),
 )
 _INSTANTS = (
@@ -60,6 +64,7 @@ _INSTANTS = (
 )
 _NO_NUMBER = frozenset({"", "s"})
 _GAVE_UP = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.NO_ANSWER})
+_GONE = {StayOutcome.ABANDONED, StayOutcome.TRANSFERRED_OUT}  # one word in queue_log; CEL tells them apart
 _LED_NOWHERE = frozenset({"abandoned", "no_answer"})
 _NOTHING = (None, "", "unknown")  # enumerations equal their words
 
@@ -136,8 +141,9 @@ class _Pair:
                 return told not in _NO_NUMBER
             case "caller_number" | "caller_name":
                 rows = self._rows.get(first, ())
-                unborn = len(rows) == 1  # the PBX died before it noted who rings it
-                return not unborn and all(row.app != "AppDial2" for row in rows)
+                return not _just_born(rows) and all(row.app != "AppDial2" for row in rows)
+            case "direction":
+                return told not in _NOTHING and not _just_born(self._rows.get(first, ()))
             case "ended_by":
                 pool = told is EndedBy.SYSTEM and self._runs("AgentLogin")
                 return told not in _NOTHING and not pool and not self._hung_up_in_between()
@@ -213,10 +219,13 @@ class _Pair:
             if two is None:
                 continue  # which passes there are is for queue_log itself to say (cti.core.reconcile)
             left.remove(two)
-            for name in ("joined_at", "left_at", "wait"):
+            for name in ("joined_at", "answered_at", "left_at", "wait"):
                 ours, book = getattr(one, name), getattr(two, name)
                 if self._stay_apart(one, two, name):
                     yield Odd(Reason.WAIT, one.uniqueid, f"queue_stay.{name}", said(ours), said(book))
+            if {one.outcome, two.outcome} == _GONE:
+                outcomes = said(one.outcome), said(two.outcome)
+                yield Odd(Reason.OUTCOME, one.uniqueid, "queue_stay.outcome", *outcomes)
             if two.position is not None and one.position != two.position:
                 places = said(one.position), said(two.position)
                 yield Odd(Reason.WAIT, one.uniqueid, "queue_stay.position", *places)
@@ -314,12 +323,26 @@ class _Pair:
             uniqueid = channel.removeprefix(f"{self._pbx}-")
             if one and not two and one[0].agent is not None and self._seat_untold(one[0].id):
                 continue
-            if lone_seconds(one, two) > self._within:
+            if lone_seconds(one, two) > self._within or any(
+                _shared(*pair) > self._within for pair in combinations(one, 2)
+            ):
                 yield Odd(Reason.TALK, uniqueid, "talk", _said_talks(one), _said_talks(two))
             for name in ("agent", "queue"):
-                told = {getattr(talk, name) for talk in two} - {None}
-                if one and told - {getattr(talk, name) for talk in one}:
+                if any(self._credited_apart(talk, two, name) for talk in one):
                     yield Odd(Reason.TALK, uniqueid, f"talk.{name}", _said_talks(one), _said_talks(two))
+
+    def _credited_apart(self, one: Talk, book: Sequence[Talk], name: str) -> bool:
+        """Whether the books have another agent or queue for the talk that this one is."""
+        two = max(book, key=lambda two: _shared(one, two), default=None)
+        if two is None or _shared(one, two) <= self._surely(two):
+            return False
+        told = getattr(two, name)
+        return told != getattr(one, name) and (told is not None or two.agent is not None)
+
+    def _surely(self, two: Talk) -> float:
+        """Seconds that must be shared with this talk of the books for being it."""
+        whole = two.started_at.is_integer() or (two.ended_at or 0.5).is_integer()
+        return 2 * SECOND if whole else min(self._within, (_end(two) - two.started_at) / 2)
 
     # -- transfers
 
@@ -388,6 +411,16 @@ def lone_seconds(one: Sequence[Talk], two: Sequence[Talk]) -> float:
         run = run + end - begin if _within(one, begin, end) != _within(two, begin, end) else 0.0
         longest = max(longest, run)
     return longest
+
+
+def _just_born(rows: Sequence[CelRow]) -> bool:
+    """Whether the PBX died before it noted who rings this channel."""
+    return len(rows) == 1
+
+
+def _shared(one: Talk, two: Talk) -> float:
+    """Seconds that both lasted."""
+    return max(0.0, min(_end(one), _end(two)) - max(one.started_at, two.started_at))
 
 
 def _end(talk: Talk) -> float:

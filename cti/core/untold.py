@@ -22,11 +22,16 @@ NOT_TOLD: Mapping[str, str] = {
     "number_of_a_program": (
         "A channel that a program makes (Originate) begins in extension `s`; the number that was asked for stands nowhere in CEL."
     ),
+    "number_of_a_channel": (
+        "A channel's number changes as it is connected. AMI tells each change, CEL the number of the moment at which a row is "
+        "written: which it had when is not told. The call's own numbers, and whose phone it is, are compared."
+    ),
     "caller_of_a_program": (
         "On such a channel (application AppDial2) CEL has the number it was connected with, in place of the caller's."
     ),
     "caller_of_a_channel_just_born": (
-        "Who calls is set on a rung channel after it was made. An Asterisk that is killed in between has noted CHAN_START alone."
+        "Who calls, and that a program does, is set on a rung channel after it was made. An Asterisk that is killed in between "
+        "has noted CHAN_START alone: of such a call neither caller nor direction is told."
     ),
     "hung_up_as_they_met": (
         "Each channel's thread notes its own leaving and hanging up. Where a talk lasted less than 0.1 s, or somebody who was "

@@ -211,6 +211,15 @@ def rung(leg: Leg) -> bool:
     return leg.answered_at is not None and leg.agent is not None
 
 
+def second(talk: Talk) -> bool:
+    return talk.id.endswith("/t2")
+
+
+def talked_twice(facts: list[Fact]) -> list[Fact]:
+    """Each talk stands there twice."""
+    return [*facts, *(replace(fact, id=f"{fact.id}9") for fact in facts if isinstance(fact, Talk))]
+
+
 def later(by: float) -> Callable[[float | None], float | None]:
     return lambda at: None if at is None else at + by
 
@@ -220,6 +229,7 @@ def refused(stay: QueueStay) -> bool:
 
 
 OVERFLOW = "queue_overflows_to_another"
+CONSULTED = "attended_by_feature_code"  # on one channel the agent talks with the caller, and about the caller
 TAPED = "recorded_from_the_dialplan"
 WRONG: dict[str, tuple[str, Change, set[str]]] = {
     "caller_number": (TRANSFER, on(Call, caller_number="WRONG"), {"caller"}),
@@ -242,6 +252,9 @@ WRONG: dict[str, tuple[str, Change, set[str]]] = {
     "talk_too_long": ("direct_caller_hangs_up", on(Talk, ended_at=later(0.8)), {"talk"}),
     "talk_credited_to_another": (TRANSFER, on(Talk, agent="2999"), {"talk"}),
     "talk_of_another_queue": (TRANSFER, on(Talk, queue="other"), {"talk"}),
+    "one_talk_of_two_credited_to_another": (CONSULTED, on(Talk, only=second, agent="2999"), {"talk"}),
+    "consultation_credited_to_a_queue": (CONSULTED, on(Talk, only=second, queue="sales"), {"talk"}),
+    "talk_twice": ("queue_caller_hangs_up", talked_twice, {"talk"}),
     "transfer_lost": (TRANSFER, without(Transfer), {"transfer"}),
     "transfer_to_another": (TRANSFER, on(Transfer, to="999"), {"transfer"}),
     "transfer_of_another_kind": (TRANSFER, on(Transfer, kind="blind"), {"transfer"}),
@@ -267,6 +280,9 @@ WRONG: dict[str, tuple[str, Change, set[str]]] = {
     "leg_rang_late": (TRANSFER, on(Leg, only=rung, ring_started_at=later(5.0)), {"leg"}),
     "leg_of_another_agent": (TRANSFER, on(Leg, only=rung, agent="2999"), {"leg"}),
     "leg_cause": (TRANSFER, on(Leg, hangup_cause=99), {"cause"}),
+    "leg_of_another_phone": (TRANSFER, on(Leg, only=rung, device="PJSIP/9999"), {"leg"}),
+    "leg_of_another_name": (TRANSFER, on(Leg, only=rung, channel="PJSIP/9999-1"), {"leg"}),
+    "leg_that_came_in_by_itself": (TRANSFER, on(Leg, only=rung, dialed=False), {"leg"}),
     "call_cause": (TRANSFER, on(Call, hangup_cause=99), {"cause"}),
     "place_in_the_queue": (TRANSFER, on(QueueStay, position=77), {"wait"}),
     "recording_lost": (TAPED, without(Recording), {"recording"}),
@@ -284,6 +300,13 @@ WRONG: dict[str, tuple[str, Change, set[str]]] = {
     "joined_early": (TRANSFER, on(QueueStay, joined_at=later(-5.0)), {"wait"}),
     "left_late": ("queue_abandoned", on(QueueStay, left_at=later(30.0)), {"wait"}),
     "answered_wait": (TRANSFER, on(QueueStay, wait=later(9.0)), {"wait"}),
+    "pass_answered_late": ("queue_caller_hangs_up", on(QueueStay, answered_at=later(100.0)), {"wait"}),
+    "given_up_as_taken_out": (
+        "queue_abandoned", on(QueueStay, outcome=StayOutcome.TRANSFERRED_OUT), {"outcome"}
+    ),
+    "taken_out_as_given_up": (
+        "redirected_while_waiting", on(QueueStay, outcome=StayOutcome.ABANDONED), {"outcome"}
+    ),
     "pass_outcome": ("queue_abandoned", on(QueueStay, outcome=StayOutcome.TIMEOUT), {"outcome"}),
     "pass_agent": (TRANSFER, on(QueueStay, agent="2999"), {"agent"}),
     "pass_lost": (TRANSFER, without(QueueStay), {"not_in_records"}),
@@ -515,3 +538,61 @@ def test_books_in_whole_seconds_tell_no_wait_that_ends_before_it_begins(name: st
             for stay in session.all(QueueStay):
                 assert stay.wait is None or stay.wait >= 0, (dies, returns, stay)
                 assert stay.left_at is None or stay.left_at >= stay.joined_at - 1e-5, (dies, returns, stay)
+
+
+# --- an agent's line, which gives its linkedid to whoever is handed to it -----------------------------------------------
+
+POOL = "agent_pool"
+
+
+def callers(run: Told) -> list[Call]:
+    """The calls of the run, the agent's own line first."""
+    calls = (fact for fact in run.facts if isinstance(fact, Call) and fact.merged_into is None)
+    return sorted(calls, key=lambda call: call.started_at)
+
+
+def lost(run: Told, gone: Call) -> list[Fact]:
+    return [fact for fact in run.facts if gone.id not in {getattr(fact, "call_id", None), fact.key[-1]}]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_without_cel_a_lost_call_is_missed_although_others_share_its_linkedid(number: int) -> None:
+    """B4: one call's being on record says nothing of another's."""
+    run = told(POOL)
+    gone = callers(run)[number]
+    report = compared(run, lost(run, gone), cel=None)
+    [missed] = report.mismatches
+    assert (missed.reason, f"{PBX}-{missed.uniqueid}") == (MismatchReason.CDR_WITHOUT_CALL, gone.id)
+    assert set(missed.lines) == {row.raw for row in run.cdr if row.uniqueid == missed.uniqueid}
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_without_cel_it_is_missed_once_while_the_line_goes_on(number: int) -> None:
+    """B4: in the window in which it ended, though what shares its linkedid ends later."""
+    run = told(POOL)
+    facts = known(lost(run, callers(run)[number]))
+    begin, end = min(row.start for row in run.cdr) - 1, max(row.end for row in run.cdr) + 1
+    found = []
+    while begin < end:
+        pages = Pages(run.queue_log, run.cdr, None, 0.0)
+        report = compare(PBX, RULES, facts, pages, since=begin, until=begin + 0.7, edge=0.0, by_end=True)
+        found += [one.reason for one in report.mismatches]
+        begin += 0.7
+    assert found == [MismatchReason.CDR_WITHOUT_CALL]
+
+
+@pytest.mark.parametrize("name", [POOL, "agent_pool_in_a_queue"])
+def test_callers_of_a_line_older_than_what_was_read_are_counted_as_left_out(name: str) -> None:
+    """B4: nothing in them is compared, and the report says so."""
+    run = told(name)
+    _line, first, second = callers(run)
+    since, until = first.started_at - 1, (second.ended_at or 0.0) + 0.5
+    facts = known(on(Call, only=lambda call: call.id == second.id, caller_number="WRONG")(list(run.facts)))
+
+    def report(cel: list[CelRow]) -> Report:
+        pages = Pages(run.queue_log, run.cdr, cel, cel[0].at)
+        return compare(PBX, RULES, facts, pages, since=since, until=until, edge=0.0, by_end=True)
+
+    read, short = report(list(run.cel)), report([row for row in run.cel if row.at >= since])
+    assert [one.reason for one in read.mismatches] == [MismatchReason.CALLER]
+    assert (short.mismatches, short.left_out) == ((), read.left_out + 2)
