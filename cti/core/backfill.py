@@ -16,7 +16,7 @@ nothing, so running this again over the same books gives nothing.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -44,7 +44,7 @@ from cti.core.facts import (
 )
 from cti.core.families import families
 from cti.core.memory import Known
-from cti.core.refusals import ends_of, refusals
+from cti.core.refusals import Refusal, ends_of, refusals
 from cti.core.retell import deaths, retell
 from cti.core.rollcall import OF_MEMBERS, Forgotten, RollCall
 from cti.core.rules import Rules
@@ -73,6 +73,11 @@ class Rows:
         None  # all of queue_log, where `queue_log` has only lines of some calls
     )
     gone: Mapping[str, float] | None = None  # likewise: when channels of any call were over
+    of_cdr: Collection[str] = frozenset()  # channels whose rows were made of the CDR although `source` is cel
+
+    def source_of(self, uniqueid: str) -> str:
+        """What the rows of a channel were made of."""
+        return "cdr" if uniqueid in self.of_cdr else self.source
 
 
 @dataclass(slots=True)
@@ -122,8 +127,11 @@ class _Planner:
         self._told = told(pbx, rules, rows, known, gaps)
         self._call_of_leg = {leg.id: leg.call_id for leg in known.legs}
         self._known_calls = {call.id: call for call in known.calls}
-        died = (at for _start, at in deaths(rows.queue_log, rows.cel))
-        self._completion = Completion(pbx, gaps, rows.source, known, self._told, deaths=died)
+        died = [at for _start, at in deaths(rows.queue_log, rows.cel)]
+        self._completions = {
+            source: Completion(pbx, gaps, source, known, self._told, deaths=died)
+            for source in dict.fromkeys((rows.source, *(("cdr",) if rows.of_cdr else ())))
+        }
         self._taken: set[str] = set()  # calls on record that were held against the books
         self._plan = Plan()
 
@@ -141,7 +149,7 @@ class _Planner:
         for call, parts in self._calls():
             on_record = self._stored(call, parts)
             if len(on_record) == 1 and None not in {call.ended_at, on_record[0].ended_at}:
-                self._completion.place(on_record[0], call, parts)
+                self._completion(call).place(on_record[0], call, parts)
         return self._finished()
 
     def _calls(self) -> list[tuple[Call, list[Part]]]:
@@ -154,9 +162,16 @@ class _Planner:
         return [(call, parts.get(call.id, [])) for call in calls]
 
     def _finished(self) -> Plan:
-        self._plan.new += self._completion.new
-        self._plan.completed += self._completion.completed
+        for completion in self._completions.values():
+            self._plan.new += completion.new
+            self._plan.completed += completion.completed
         return self._plan
+
+    def _source(self, told: Call) -> str:
+        return self._rows.source_of(told.id.removeprefix(f"{self._pbx}-"))
+
+    def _completion(self, told: Call) -> Completion:
+        return self._completions[self._source(told)]
 
     def _take(self, told: Call, parts: list[Part]) -> None:
         on_record = self._stored(told, parts)
@@ -174,14 +189,14 @@ class _Planner:
             self._whole(told, parts)
         elif any(call.quality is not Quality.COMPLETE for call in on_record):
             oldest, *younger = on_record
-            one = self._one_of(oldest, younger) if younger else oldest
-            self._completion.complete(one, told, parts, younger)
+            one = self._one_of(oldest, younger, self._source(told)) if younger else oldest
+            self._completion(told).complete(one, told, parts, younger)
         elif self._lacks_its_begin(on_record[0], told):
-            self._completion.complete(
+            self._completion(told).complete(
                 replace(on_record[0], quality=Quality.GAPPED), told, parts, on_record[1:]
             )
         elif len(on_record) == 1 and told.ended_at < self._rows.until - _LAST_LINES:
-            self._completion.place(on_record[0], told, parts)
+            self._completion(told).place(on_record[0], told, parts)
 
     def _stored(self, told: Call, parts: Iterable[Part]) -> list[Call]:
         """The calls on record that have this id or one of these channels, oldest first; mostly one."""
@@ -202,10 +217,10 @@ class _Planner:
             found = self._known_calls.get(found.merged_into)
         return found
 
-    def _one_of(self, oldest: Call, younger: Sequence[Call]) -> Call:
+    def _one_of(self, oldest: Call, younger: Sequence[Call], source: str) -> Call:
         """Nobody saw what made one call of these: the younger become part of the oldest."""
         for call in younger:
-            named = (*call.sources, f"merged_into:{self._rows.source}")
+            named = (*call.sources, f"merged_into:{source}")
             self._plan.completed.append(replace(call, merged_into=oldest.id, sources=named))
         calls = (oldest, *younger)
         served = [call.answered_at for call in calls if call.answered_at is not None]
@@ -226,8 +241,9 @@ class _Planner:
             return
         if not any(told.started_at <= gap.ended_at and told.ended_at > gap.began_at for gap in self._gaps):
             self._plan.unexplained.append(told.id)
-        call = replace(told, quality=Quality.FROM_BOOKS, sources=(f"*:{self._rows.source}",))
-        self._plan.new += [call, *(sourced(part, self._rows.source) for part in parts)]
+        source = self._source(told)
+        call = replace(told, quality=Quality.FROM_BOOKS, sources=(f"*:{source}",))
+        self._plan.new += [call, *(sourced(part, source) for part in parts)]
 
     # -- agents
 
@@ -315,9 +331,7 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, gaps: Sequence[Gap] =
     resynced = ev.Resynced(begin, 0.0, members=tuple(chain.from_iterable(members)))
     later = sorted(known.agent_states, key=lambda state: -state.since)
     seats = {state.agent: state.device for state in (*later, *held) if state.device}
-    crowd, exact = rows.queue_log if rows.crowd is None else rows.crowd, rows.source == "cel"
-    channels = channels_of(rows.cel)
-    refused = refusals(channels, crowd, exact=exact, since=rows.since, gone=rows.gone) if rows.queues else ()
+    refused = list(_refused(rows)) if rows.queues else ()
     starts = [row.at for row in lines if row.verb == "QUEUESTART" and row.at >= settled]
     asked = sorted(gap.ended_at for gap in (*known.gaps, *gaps))
     forgotten = Forgotten(roll, starts, asked)
@@ -326,7 +340,17 @@ def told(pbx: str, rules: Rules, rows: Rows, known: Known, gaps: Sequence[Gap] =
             forgotten.take(fact)
             if not (fact.key in parts and _is_live(fact, event.at, asked)):
                 parts[fact.key] = fact
-    return [_plain(fact, rows.source) for fact in parts.values()]
+    return [_plain(fact, pbx, rows) for fact in parts.values()]
+
+
+def _refused(rows: Rows) -> Iterator[Refusal]:
+    crowd = rows.queue_log if rows.crowd is None else rows.crowd
+    gone = ends_of(rows.cel) if rows.gone is None and rows.of_cdr else rows.gone
+    of: dict[str, dict[str, Sequence[CelRow]]] = {}
+    for own, channel in channels_of(rows.cel).items():
+        of.setdefault(rows.source_of(own), {})[own] = channel
+    for source, channels in of.items():
+        yield from refusals(channels, crowd, exact=source == "cel", since=rows.since, gone=gone)
 
 
 def _is_live(fact: Fact, at: float, asked: Sequence[float]) -> bool:
@@ -334,9 +358,9 @@ def _is_live(fact: Fact, at: float, asked: Sequence[float]) -> bool:
     return isinstance(fact, AgentState) and bisect_right(asked, fact.since) < bisect_right(asked, at)
 
 
-def _plain(fact: Fact, source: str) -> Fact:
+def _plain(fact: Fact, pbx: str, rows: Rows) -> Fact:
     """The CDR knows no causes, and who hung up only where a queue does: what the core assumed is taken back."""
-    if source != "cdr" or not isinstance(fact, Call | Leg):
+    if not isinstance(fact, Call | Leg) or rows.source_of(fact.id.removeprefix(f"{pbx}-")) != "cdr":
         return fact
     if isinstance(fact, Call) and fact.ended_by is EndedBy.SYSTEM:
         fact = replace(fact, ended_by=EndedBy.UNKNOWN)

@@ -1,4 +1,4 @@
-"""CDR rows as the CEL rows they imply, for a PBX that keeps no CEL.
+"""CDR rows as the CEL rows they imply, for a PBX that keeps no CEL, or lost some of it.
 
 A CDR row is a pair of parties and knows less: who hung up and why is not in it, the second party has a name and no
 uniqueid (queue_log's CONNECT has one, else it is made of the row's own), and a queue's answer is queue_log's.
@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from cti.core.books import CdrRow, QueueRow
 from cti.core.cel import CelRow
+from cti.core.instants import made_at
 
 _CAUSES: Mapping[str, int] = {"BUSY": 17, "FAILED": 38, "CONGESTION": 34}
 _CLID = re.compile(r'"(.*)" ?<[^>]*>')
 _SECOND = 1.0
+_FIRST_ROWS = 2.0  # s by which the CDR may date a begin otherwise
 _LATER = 2e-6  # s by which the party that was rung is younger than the one who rang
 
 
@@ -29,6 +31,41 @@ def cel_of(cdr: Sequence[CdrRow], queue_log: Sequence[QueueRow]) -> list[CelRow]
         verb = completes.get(rows[0].uniqueid, "")
         found += _channel(sorted(rows, key=lambda row: row.start), names, connects, verb)
     return [row for _, _, row in sorted(found, key=lambda one: one[:2])]
+
+
+def lacking(cdr: Sequence[CdrRow], cel: Sequence[CelRow], *, since: float, until: float) -> list[CdrRow]:
+    """The rows of those groups of which CEL has nothing, although all of it from `since` to `until` is there.
+
+    A group whose first channel was made before that has its rows of CEL before it, however late its rows of the CDR are.
+    """
+    known = {row.uniqueid for row in cel} | {row.linkedid for row in cel}
+    groups: dict[str, list[CdrRow]] = {}
+    for row in cdr:
+        groups.setdefault(row.group, []).append(row)
+    unknown = [
+        rows
+        for name, rows in groups.items()
+        if known.isdisjoint({name, *(row.uniqueid for row in rows)})
+        and _began(name, rows) >= since + _FIRST_ROWS
+        and max(row.end for row in rows) <= until
+    ]
+    if not unknown:
+        return []
+    seen: dict[str, list[float]] = {}
+    for one in cel:
+        seen.setdefault(one.channel, []).append(one.at)
+    return [row for rows in unknown if not any(_is_seen(row, seen) for row in rows) for row in rows]
+
+
+def _began(name: str, rows: Sequence[CdrRow]) -> float:
+    made = (made_at(uniqueid) for uniqueid in {name, *(row.uniqueid for row in rows)})
+    return min([*(row.start for row in rows), *(at for at in made if at is not None)])
+
+
+def _is_seen(row: CdrRow, seen: Mapping[str, Sequence[float]]) -> bool:
+    """Whether CEL has one of its two channels; after a restart their names are others'."""
+    ats = (*seen.get(row.channel, ()), *(seen.get(row.dstchannel, ()) if row.dstchannel else ()))
+    return any(row.start - _SECOND <= at <= row.end + _SECOND for at in ats)
 
 
 def _channel(

@@ -6,6 +6,8 @@ brings the three together. Of files only what was added since the last look is r
 
 import asyncio
 import hashlib
+import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -16,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from cti.core.backfill import Rows
 from cti.core.books import BadLine, CdrRow, QueueRow, parse_cdr_line, parse_queue_line
-from cti.core.cdrcel import cel_of
+from cti.core.cdrcel import cel_of, lacking
 from cti.core.cel import CelRow, parse_cel_line
 from cti.core.instants import zone_error
 from cti.daemon.bookdb import DatabaseBooks
@@ -29,6 +31,7 @@ Row = TypeVar("Row")
 _LONGEST_CHAIN = (
     7 * 86_400.0
 )  # s a call may last with all it is tied to: its CDR rows are written when all is over
+_LAST_ROWS = 3.0  # s after which CEL has what happened
 _JUDGED = 20  # rows of the CDR, the newest
 _REMEMBERED = 10_000  # bad rows of tables that are not counted again
 
@@ -64,14 +67,20 @@ class BookRows:
     behind: tuple[
         CdrRow, ...
     ] = ()  # of the CDR's file, written since the last reading although older than the span
+    since: float = 0.0  # from here on, and up to `sure`, everything that was written is here
+    sure: float = math.inf
 
     def rows(self) -> Rows:
-        """For the filling of gaps: CEL, or what the CDR implies where CEL is not kept, not there or says nothing."""
+        """For the filling of gaps: CEL, and what the CDR implies of calls of which CEL has nothing, or of all without CEL."""
         queue_log = self.queue_log or ()
         queues = self.queue_log is not None and "queue_log" not in self.absent
-        if self.cel or not self.cdr:
-            return Rows(queue_log, self.cel or (), queues=queues)
-        return Rows(queue_log, cel_of(self.cdr, queue_log), "cdr", queues=queues)
+        if not self.cel:
+            return Rows(
+                queue_log, cel_of(self.cdr or (), queue_log), "cdr" if self.cdr else "cel", queues=queues
+            )
+        lost = cel_of(lacking(self.cdr or (), self.cel, since=self.since, until=self.sure), queue_log)
+        rows = list(heapq.merge(self.cel, lost, key=_at)) if lost else self.cel
+        return Rows(queue_log, rows, queues=queues, of_cdr=frozenset(row.uniqueid for row in lost))
 
     @property
     def bad_lines(self) -> int:
@@ -187,7 +196,10 @@ class Books:
         newest_cdr = self._cdr.newest if self._cdr is not None else ()
         newest_cel = self._cel.newest if self._cel is not None else ()
         self._check_zone(newest_cdr, newest_cel, self._timezone, self._where)
-        return BookRows(queue_log, cdr, cel, bad, self.places, frozenset(absent), tuple(behind))
+        sure = until - _LAST_ROWS - self.behind
+        return BookRows(
+            queue_log, cdr, cel, bad, self.places, frozenset(absent), tuple(behind), since=since, sure=sure
+        )
 
     def _check_zone(self, cdr: Sequence[CdrRow], cel: Sequence[CelRow], zone: str, where: str) -> None:
         """Refuse a book whose times are hours away from its own channels: no window would find the right rows."""

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from config.sections import PbxSettings
+from cti.core.backfill import plan
+from cti.core.cdrcel import lacking
+from cti.core.facts import AgentState, Call, EndedBy, Gap
 from cti.daemon.bookreader import BookUnreadable
-from cti.daemon.books import Books
+from cti.daemon.books import BookRows, Books
+from tests.core.test_comparison import known, told
+from tests.scenarios.judge import PBX, RULES
+from tests.scenarios.run import FIXTURES
+from tests.scenarios.scenes import loaded
 
 T0 = 1_795_000_000
 
@@ -180,3 +188,82 @@ def test_without_a_usable_cel_gaps_are_filled_from_the_cdr(tmp_path: Path) -> No
     assert books(cdr_csv=cdr, cel_csv=cel).read_now(T0, T0 + 200).rows().source == "cdr"
     cel.write_text(f'"HANGUP","{T0}","1.1","1.1","c","","","","","","","","","",""\n')
     assert books(cdr_csv=cdr, cel_csv=cel).read_now(T0, T0 + 200).rows().source == "cel"
+
+
+KEPT, LOST = "direct_caller_hangs_up", "queue_caller_hangs_up"  # by CEL
+
+
+@pytest.mark.parametrize("lost", [LOST, "attended_by_the_phone", "queue_abandoned", "agent_pool"])
+def test_a_call_that_cel_lost_is_filled_from_the_cdr(lost: str) -> None:
+    """B3: other calls' rows say nothing of it, and each call says what told it."""
+    one, two = told(KEPT), told(lost)
+    cdr = tuple(sorted((*one.cdr, *two.cdr), key=lambda row: row.end))
+    log = (*one.queue_log, *two.queue_log)
+    states = [fact for fact in (*one.facts, *two.facts) if isinstance(fact, AgentState)]
+    gap = Gap("gap", PBX, 0.0, 4e9, "stopped")
+
+    def filled(rows: BookRows) -> set[Any]:
+        found = plan(PBX, RULES, [gap], rows.rows(), known(states))
+        return {fact for fact in found.new if not isinstance(fact, AgentState)}
+
+    alone = filled(BookRows(log, one.cdr, one.cel)), filled(BookRows(log, two.cdr, ()))
+    mixed = filled(BookRows(log, cdr, one.cel))
+    assert all(alone)
+    assert mixed == alone[0] | alone[1]
+    sources = {call.id: call.sources for call in mixed if isinstance(call, Call)}
+    assert set(sources.values()) == {("*:cel",), ("*:cdr",)}
+    of_cdr = [call for call in mixed if isinstance(call, Call) and call.sources == ("*:cdr",)]
+    assert EndedBy.SYSTEM not in {call.ended_by for call in of_cdr}
+    instants = [row.at for row in BookRows(log, cdr, one.cel).rows().cel]
+    assert instants == pytest.approx(sorted(instants), abs=1e-5, rel=0)
+
+
+@pytest.mark.parametrize("name", [KEPT, "queue_abandoned", "attended_by_the_phone", "queue_rotation"])
+def test_a_complete_record_of_a_call_that_cel_lost_is_left_alone(name: str) -> None:
+    """B3: what the CDR implies is not as exact as CEL, and nobody is taken to be turned away for it."""
+    one, two = told(LOST), told(name)
+    rows = BookRows((*one.queue_log, *two.queue_log), (*one.cdr, *two.cdr), one.cel).rows()
+    assert rows.of_cdr
+    found = plan(PBX, RULES, [Gap("gap", PBX, 0.0, 1.0, "stopped")], rows, known((*one.facts, *two.facts)))
+    assert not [fact for fact in (*found.new, *found.completed) if not isinstance(fact, AgentState)]
+
+
+@pytest.mark.parametrize("name", loaded())
+def test_no_call_is_lost_wherever_the_reading_begins_and_ends(name: str) -> None:
+    """B3: rows of CEL outside of what was read are not lost ones; an agent's line and what it ties may be older."""
+    run = told(name)
+    instants = sorted({row.start for row in run.cdr} | {row.end for row in run.cdr} | {0.0, 4e9})
+    bounds = [at + by for at in instants for by in (-0.001, 0.001)]
+    for since in bounds:
+        cel_since = [row for row in run.cel if row.at >= since]
+        for until in bounds:
+            cel = [row for row in cel_since if row.at <= until]
+            cdr = [row for row in run.cdr if since <= row.end <= until]
+            assert not cel or not lacking(cdr, cel, since=since, until=until), (since, until)
+
+
+def test_a_call_is_not_lost_whose_rows_may_be_elsewhere_or_come_yet(tmp_path: Path) -> None:
+    """B3: it must have begun after the begin of what was read, and ended before the newest rows of CEL."""
+    cdr, cel = tmp_path / "cdr.csv", tmp_path / "cel.csv"
+    cdr.write_text("".join((FIXTURES / f"{name}.cdr.csv").read_text() for name in (KEPT, LOST)))
+    cel.write_text((FIXTURES / f"{KEPT}.cel.csv").read_text())
+    found, lost = books(cdr_csv=cdr, cel_csv=cel), told(LOST).cdr
+    began, ended = min(row.start for row in lost), max(row.end for row in lost)
+    first = told(KEPT).cel[0].at
+
+    def filled(since: float, until: float) -> bool:
+        return bool(found.read_now(since, until).rows().of_cdr)
+
+    assert filled(first - 5, ended + 3.1)
+    assert not filled(first - 5, ended + 2.9)
+    cel.write_text(cel.read_text().replace(f'"{int(first)}.', f'"{int(ended) + 9}.'))
+    assert filled(began - 3.1, ended + 60)
+    assert not filled(began - 0.5, ended + 60)
+
+
+def test_a_lost_call_need_not_say_in_its_name_when_it_began() -> None:
+    """B3: a uniqueid may be anything."""
+    [row] = told(KEPT).cdr
+    nameless = replace(row, uniqueid="a", linkedid="")
+    assert lacking([nameless], told(LOST).cel, since=0.0, until=4e9) == [nameless]
+    assert lacking([nameless], told(LOST).cel, since=row.start, until=4e9) == []
