@@ -395,17 +395,27 @@ class Completion:
         of_channel = list(self._talks.get(channel, {}).values())
         same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
         if same is not None and self._together(same, told) > 0:
-            changes = self._talk_changes(same, told)
-            alone = all(one is same or self._together(one, told) <= 0 for one in of_channel)
-            if alone and self._missed(told.started_at) and told.started_at < same.started_at - TOGETHER:
-                changes["started_at"] = told.started_at  # they were noticed to talk when somebody else came
-            if alone and self._went_on(same.ended_at, told.ended_at):
-                changes["ended_at"] = told.ended_at  # heard to leave a bridge, for another
-            on_line = self._leg_calls.get(channel) != told.call_id
-            if on_line and same.call_id != call_id:  # of one who stays on the line: with whom was not seen
-                changes["call_id"] = call_id
-            self._talks[channel][same.id] = replace(same, **changes)
-            self._update(same, changes)
+            pieces = self._pieces(same, told, of_channel)
+            alone = all(one in pieces or self._together(one, told) <= 0 for one in of_channel)
+            for piece in pieces:
+                changes = self._talk_changes(piece, told)
+                if piece is not pieces[0]:
+                    changes.pop("started_at", None)
+                elif (
+                    alone and self._missed(told.started_at) and told.started_at < piece.started_at - TOGETHER
+                ):
+                    changes["started_at"] = told.started_at  # noticed to talk when somebody else came
+                if piece is not pieces[-1]:
+                    changes.pop("ended_at", None)
+                elif alone and self._went_on(piece.ended_at, told.ended_at):
+                    changes["ended_at"] = told.ended_at  # heard to leave a bridge, for another
+                on_line = self._leg_calls.get(channel) != told.call_id
+                if (
+                    on_line and piece.call_id != call_id
+                ):  # of one who stays on the line: with whom was not seen
+                    changes["call_id"] = call_id
+                self._talks[channel][piece.id] = replace(piece, **changes)
+                self._update(piece, changes)
             return
         glimpse = self._glimpse(call_id, channel)
         if glimpse is not None and told.ended_at is not None:
@@ -418,6 +428,19 @@ class Completion:
         added = replace(told, id=f"{channel}/t{number}")
         self._talks.setdefault(channel, {})[added.id] = added
         self._add(call_id, added)
+
+    def _pieces(self, same: Talk, told: Talk, of_channel: Iterable[Talk]) -> list[Talk]:
+        """The talks on record, in order, that the one told is: somebody who looked took it for over, and another begun."""
+        pieces = [same]
+        for one in sorted((one for one in of_channel if self._together(one, told) > 0), key=_began):
+            if _touch(pieces[-1], one):
+                pieces.append(one)
+        for one in sorted(
+            (one for one in of_channel if self._together(one, told) > 0), key=_began, reverse=True
+        ):
+            if _touch(one, pieces[0]):
+                pieces.insert(0, one)
+        return pieces
 
     def _glimpse(self, call_id: str, channel: str) -> Talk | None:
         """A talk on record of which nothing but that it was found is known, and that no talk of the books is."""
@@ -666,6 +689,14 @@ def _by_call(known: Known) -> dict[str, list[Part]]:
     for part in (one for kind in kinds for one in kind):
         found.setdefault(part.call_id, []).append(part)
     return found
+
+
+def _began(talk: Talk) -> float:
+    return talk.started_at
+
+
+def _touch(one: Talk, two: Talk) -> bool:
+    return one.id != two.id and one.ended_at is not None and abs(two.started_at - one.ended_at) < SAME_INSTANT
 
 
 def _free(wanted: int, taken: set[int]) -> int:

@@ -62,6 +62,9 @@ FOUND = [
     ("attended_to_outside", (14, 28, 29, 43), (LINK, LINK)),
     ("attended_by_feature_code", (19, 41, 42, 51), (LINK, LINK)),
     ("attended_then_blind", (17, 33, 35, 49), (STOPPED, LINK)),
+    # the talk that goes on talked twice
+    ("attended_three_way", (44, 59, 61, 66), (LINK, LINK)),
+    ("attended_three_way", (7, 36, 46, 58), (LINK, LINK)),
     # ended as who talks on changed bridges
     ("attended_three_way", (22, 48, 50, 65), (STOPPED, STOPPED)),
     ("attended_three_way", (24, 48, 49, 71), (LINK, LINK)),
