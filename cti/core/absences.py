@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cti.core.away import LISTED
-from cti.core.completing import SAME_INSTANT
 from cti.core.facts import AwayEpisode, Gap, Incident
+from cti.core.unseen import SAME_INSTANT
 
 UNSEEN = "unseen"
 """The result of an incident that nobody was told of when it happened."""

@@ -9,8 +9,9 @@ somebody looked again, whose call a phone was ringing for, how a call ended whos
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
+from cti.core.completing_talks import TalkCompletion, free_number
 from cti.core.facts import (
     NOT_LET_IN,
     Attempt,
@@ -31,16 +32,13 @@ from cti.core.facts import (
 from cti.core.memory import Known
 from cti.core.parts import PENDING
 from cti.core.refusals import after_leaving, let_in, paired
+from cti.core.unseen import NOTHING, SAME_INSTANT, TOGETHER, Unseen
 
-SAME_INSTANT = 1e-5  # s; the store keeps microseconds
-TOGETHER = 0.05  # s within which the events of one occurrence come
 SAME_JOIN = 2.5  # s by which two accounts of one joining may differ (a listed wait has whole seconds)
 _CLEARLY = 0.5  # s
 
 Part = Leg | QueueStay | Attempt | Talk | Transfer | Recording
-P = TypeVar("P", Call, Leg, QueueStay, Attempt, Talk, Recording)
 
-_NOTHING: tuple[Any, ...] = (None, "", "unknown")  # enumerations equal their words
 _HOW_LEFT = ("outcome", "left_at", "wait", "answered_at", "agent", "book_wait", "book_talk")
 _SIDES = frozenset({EndedBy.CALLER, EndedBy.AGENT})
 _LED_ON = frozenset({"answered", "recalled"})
@@ -73,7 +71,6 @@ _COUNTED = 1.0  # s by which an instant that app_queue's whole seconds were adde
 _LEG = ("ring_started_at", "answered_at", "ended_at", "dial_status", "hangup_cause", "number", "agent")
 _STAY = ("position", "answered_at", "left_at", "outcome", "agent", "book_wait", "book_talk")
 _ATTEMPT = ("stay_id", "queue", "agent", "ended_at", "outcome")
-_TALK = ("queue", "agent", "started_at", "ended_at")
 FROM_QUEUE_LOG = ("position", "outcome", "agent", "book_wait", "book_talk")
 
 
@@ -99,14 +96,10 @@ class Completion:
         self._stay_ids = {stay.id for stay in known.stays}
         legs = [fact for fact in told if isinstance(fact, Leg)]
         self._leg_ends = {leg.id: leg.ended_at for leg in legs}
-        self._leg_calls = {leg.id: leg.call_id for leg in legs}
-        self._deaths = frozenset(deaths)  # when an Asterisk was last heard of: as much a conclusion as ours
         # A Hangup has a cause; whose end has none was gone when somebody looked.
         gone = {leg.ended_at for leg in known.legs if leg.hangup_cause is None and leg.ended_at is not None}
-        self._guesses = {gap.ended_at for gap in gaps} | {at for at in gone if self._missed(at)}
-        self._talks: dict[str, dict[str, Talk]] = {}  # by channel, with what was completed or added meanwhile
-        for talk in known.talks:
-            self._talks.setdefault(talk.id.rpartition("/")[0], {})[talk.id] = talk
+        self._unseen = Unseen(gaps, deaths, gone)
+        self._talks = TalkCompletion(self._unseen, known.talks, {leg.id: leg.call_id for leg in legs})
         # Of the call in hand:
         self._joined: tuple[str, ...] = ()  # calls that it turned out to be made of
         self._met: dict[str, QueueStay] = {}  # stays on record by the ids that the books give them
@@ -125,14 +118,15 @@ class Completion:
         self._joined = tuple(call.id for call in joined)
         self._taken_back = set()
         self._told_talks = [part for part in parts if isinstance(part, Talk)]
+        self._talks.begin({stored.id, *self._joined}, self._told_talks, self._taken_back)
         self._told_legs = [part for part in parts if isinstance(part, Leg)]
         self._told_stays = stays = [part for part in parts if isinstance(part, QueueStay)]
         self._met, self._overwritten = self._meet(stored.id, stays), _written_over(stays)
         self._stay_of = {}
         changes = self._call_changes(stored, told)
         sides = stored.ended_by is not told.ended_by and {stored.ended_by, told.ended_by} <= _SIDES
-        unseen = told.ended_at is not None and self._missed(told.ended_at)
-        if sides and (unseen or any(isinstance(part, Talk) and self._unheard(part) for part in parts)):
+        unseen = told.ended_at is not None and self._unseen.missed(told.ended_at)
+        if sides and (unseen or any(isinstance(part, Talk) and self._talks.unheard(part) for part in parts)):
             changes["ended_by"] = told.ended_by  # who had hung up had handed on: others talked after them
         self._update(stored, changes)
         for part in sorted(parts, key=lambda part: not isinstance(part, QueueStay)):  # ringings name theirs
@@ -144,7 +138,11 @@ class Completion:
                 case Attempt():
                     self._attempt(stored.id, part)
                 case Talk():
-                    self._talk(stored.id, part)
+                    for talk, better in self._talks.take(stored.id, part):
+                        if better is None:
+                            self._add(stored.id, talk)
+                        else:
+                            self._update(talk, better)
                 case Transfer():
                     self._transfer(stored.id, part)
                 case Recording():
@@ -168,7 +166,7 @@ class Completion:
             if stay is None:
                 continue
             if stay.outcome is StayOutcome.UNKNOWN or (stay.outcome in _UNSAID and one.id in unsaid):
-                changes = self._unknown(replace(stay, outcome=None), one, ("outcome",))
+                changes = self._unseen.unknown(replace(stay, outcome=None), one, ("outcome",))
                 self._update(stay, changes)
                 mended = mended or bool(changes)
         left = added and stored.disposition is Disposition.LEFT_MENU
@@ -211,19 +209,21 @@ class Completion:
         return replace(told, id=free, ordinal=number if told.ordinal else 0)
 
     def _call_changes(self, stored: Call, told: Call) -> dict[str, Any]:
-        changes = self._unknown(stored, told, _CALL)
+        changes = self._unseen.unknown(stored, told, _CALL)
         served = told.answered_at
         first = stored.answered_at is None or (served or 0.0) < stored.answered_at - _CLEARLY
-        if served is not None and self._missed(served) and first:
+        if served is not None and self._unseen.missed(served) and first:
             changes["answered_at"] = served  # nobody saw them served first
-        began = stored.id == told.id and self._missed(told.started_at)
+        began = stored.id == told.id and self._unseen.missed(told.started_at)
         if began and told.dialed_number not in {*_NO_NUMBER, stored.dialed_number}:
             changes["dialed_number"] = told.dialed_number  # a list has where the caller is now
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
-        elif stored.id != told.id and self._missed(told.started_at):  # found when its first channel had gone
+        elif stored.id != told.id and self._unseen.missed(
+            told.started_at
+        ):  # found when its first channel had gone
             of_first = {name: getattr(told, name) for name in _FIRST}
-            changes |= {k: v for k, v in of_first.items() if v not in (*_NOTHING, getattr(stored, k))}
+            changes |= {k: v for k, v in of_first.items() if v not in (*NOTHING, getattr(stored, k))}
         if "*:mark" in stored.sources and stored.id == told.id:
             # The dialplan's own instants: it is done with a caller before the last channel has gone.
             of_dialplan = {name: getattr(told, name) for name in ("started_at", "ended_at")}
@@ -239,7 +239,7 @@ class Completion:
         if changes.get("caller_name") == stored.caller_name:
             del changes["caller_name"]
         lasting = stored.disposition in _LASTING
-        seen = self._seen_whole(stored) or (lasting and "answered_at" not in changes)
+        seen = self._unseen.seen_whole(stored) or (lasting and "answered_at" not in changes)
         decided = seen and stored.disposition is not Disposition.UNKNOWN
         if not decided and told.disposition not in {None, stored.disposition, Disposition.UNKNOWN}:
             changes["disposition"] = told.disposition
@@ -248,28 +248,25 @@ class Completion:
     def _began_unseen(self, stored: Call | Leg, told: Call | Leg) -> bool:
         """Whether its begin was concluded from the age in a list, in whole seconds."""
         apart = self._began_elsewhen(stored.started_at, told.started_at)
-        return stored.id == told.id and apart and self._missed(told.started_at)
-
-    def _seen_whole(self, call: Call) -> bool:
-        """Whether no gap touches it."""
-        ended = call.ended_at if call.ended_at is not None else float("inf")
-        return not any(call.started_at <= gap.ended_at and gap.began_at <= ended for gap in self._gaps)
+        return stored.id == told.id and apart and self._unseen.missed(told.started_at)
 
     def _leg(self, call_id: str, told: Leg) -> None:
         stored = self._legs.get(told.id)
         if stored is None:
             self._add(call_id, told)
         else:
-            changes = self._unknown(stored, told, _LEG)
+            changes = self._unseen.unknown(stored, told, _LEG)
             if self._began_unseen(stored, told):
                 changes["started_at"] = told.started_at
             unanswered = told.answered_at is None and self._source == "cel" and not self._talked(told)
-            if unanswered and self._is_guess(stored.answered_at):  # found picked up, and never put through
+            if unanswered and self._unseen.is_guess(
+                stored.answered_at
+            ):  # found picked up, and never put through
                 changes["answered_at"] = None
             if told.dialed and not stored.dialed:
                 changes["dialed"] = True  # nobody saw that it was rung
             named = told.dialed and told.number and told.number not in told.device
-            if named and told.number != stored.number and self._missed(told.started_at):
+            if named and told.number != stored.number and self._unseen.missed(told.started_at):
                 changes["number"] = told.number  # a list has the number shown, not the one that was dialled
             self._update(stored, changes)
 
@@ -302,20 +299,20 @@ class Completion:
             self._stay_of[told.id] = added
             self._add(call_id, added)
             return
-        changes = self._unknown(stored, told, _STAY)
+        changes = self._unseen.unknown(stored, told, _STAY)
         if told.id in self._overwritten and stored.outcome in _UNSAID:
             changes["outcome"] = told.outcome
-        left = told.left_at is not None and self._missed(told.left_at)
-        if left or self._missed(told.joined_at):  # how they left was concluded, not seen
+        left = told.left_at is not None and self._unseen.missed(told.left_at)
+        if left or self._unseen.missed(told.joined_at):  # how they left was concluded, not seen
             moved = stored.outcome is StayOutcome.TRANSFERRED_OUT
             other = told.outcome is not stored.outcome or told.agent not in {None, stored.agent}
             if not moved and told.outcome is not None and other:
                 changes |= {name: getattr(told, name) for name in _HOW_LEFT}
                 self._taken_back.add(stored.queue)
-        if self._missed(told.joined_at) and self._joined_elsewhen(stored.joined_at, told):
+        if self._unseen.missed(told.joined_at) and self._joined_elsewhen(stored.joined_at, told):
             changes["joined_at"] = told.joined_at
         for name in ("answered_at", "left_at"):
-            if name not in changes and self._noticed_late(getattr(stored, name), getattr(told, name)):
+            if name not in changes and self._unseen.noticed_late(getattr(stored, name), getattr(told, name)):
                 changes[name] = getattr(told, name)
         if left and told.uniqueid != stored.uniqueid:
             changes["uniqueid"] = told.uniqueid  # it waited no more for somebody to take its place
@@ -336,7 +333,7 @@ class Completion:
 
     def _began_elsewhen(self, stored: float, told: float) -> bool:
         """Whether the books know better when it began."""
-        if self._is_of_a_list(stored) and not told.is_integer():
+        if self._unseen.is_of_a_list(stored) and not told.is_integer():
             return abs(stored - told) > SAME_INSTANT
         return self._elsewhen(stored, told)
 
@@ -345,14 +342,9 @@ class Completion:
         others = (one for one in self._told_stays if one.uniqueid == told.uniqueid and one.id != told.id)
         lefts = (one.left_at for one in others)
         counted = any(left is not None and abs(left - told.joined_at) < SAME_INSTANT for left in lefts)
-        if counted and not self._is_of_a_list(stored):
+        if counted and not self._unseen.is_of_a_list(stored):
             return abs(stored - told.joined_at) > _COUNTED
         return self._began_elsewhen(stored, told.joined_at)
-
-    def _is_of_a_list(self, began_at: float) -> bool:
-        """Whether it was concluded from an age in a list, which is whole seconds before a gap's end."""
-        ages = (gap.ended_at - began_at for gap in self._gaps)
-        return any(age >= 0 and abs(age - round(age)) < SAME_INSTANT for age in ages)
 
     def _attempt(self, call_id: str, told: Attempt) -> None:
         if told.stay_id in self._stay_of:
@@ -364,19 +356,19 @@ class Completion:
         if stored is None:
             self._add(call_id, told)
         else:
-            changes = self._unknown(stored, told, _ATTEMPT)
+            changes = self._unseen.unknown(stored, told, _ATTEMPT)
             # Which dial rang it, and for whom, decides how the end is to be read.
-            concluded = self._missed(told.started_at) or (
-                told.ended_at is not None and self._missed(told.ended_at)
+            concluded = self._unseen.missed(told.started_at) or (
+                told.ended_at is not None and self._unseen.missed(told.ended_at)
             )
             if concluded and told.outcome not in {None, AttemptOutcome.UNKNOWN, stored.outcome}:
                 changes |= {"outcome": told.outcome, "ended_at": told.ended_at}
-            other = self._missed(told.started_at) and told.queue not in {None, stored.queue}
-            if other or self._is_guess(stored.started_at):  # found ringing; for whom was concluded
+            other = self._unseen.missed(told.started_at) and told.queue not in {None, stored.queue}
+            if other or self._unseen.is_guess(stored.started_at):  # found ringing; for whom was concluded
                 changes |= {"stay_id": told.stay_id, "queue": told.queue}
-            if self._is_guess(stored.started_at) and told.started_at < stored.started_at - TOGETHER:
+            if self._unseen.is_guess(stored.started_at) and told.started_at < stored.started_at - TOGETHER:
                 changes["started_at"] = told.started_at  # it rang already when somebody looked
-            if self._noticed_late(stored.ended_at, told.ended_at):
+            if self._unseen.noticed_late(stored.ended_at, told.ended_at):
                 changes["ended_at"] = told.ended_at
             self._update(stored, {k: v for k, v in changes.items() if getattr(stored, k) != v})
 
@@ -384,101 +376,6 @@ class Completion:
         """The parts of a call, and of those that turned out to be part of it just now."""
         for one in (call_id, *self._joined):
             yield from self._of_call.get(one, ())
-
-    def _unheard(self, told: Talk) -> bool:
-        """Whether nothing of a talk is on record."""
-        of_channel = self._talks.get(told.id.rpartition("/")[0], {}).values()
-        return all(self._together(talk, told) <= 0 for talk in of_channel)
-
-    def _talk(self, call_id: str, told: Talk) -> None:
-        channel = told.id.rpartition("/")[0]
-        of_channel = list(self._talks.get(channel, {}).values())
-        same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
-        if same is not None and self._together(same, told) > 0:
-            pieces = self._pieces(same, told, of_channel)
-            alone = all(one in pieces or self._together(one, told) <= 0 for one in of_channel)
-            for piece in pieces:
-                changes = self._talk_changes(piece, told)
-                if piece is not pieces[0]:
-                    changes.pop("started_at", None)
-                elif (
-                    alone and self._missed(told.started_at) and told.started_at < piece.started_at - TOGETHER
-                ):
-                    changes["started_at"] = told.started_at  # noticed to talk when somebody else came
-                if piece is not pieces[-1]:
-                    changes.pop("ended_at", None)
-                elif alone and self._went_on(piece.ended_at, told.ended_at):
-                    changes["ended_at"] = told.ended_at  # heard to leave a bridge, for another
-                on_line = self._leg_calls.get(channel) != told.call_id
-                if (
-                    on_line and piece.call_id != call_id
-                ):  # of one who stays on the line: with whom was not seen
-                    changes["call_id"] = call_id
-                self._talks[channel][piece.id] = replace(piece, **changes)
-                self._update(piece, changes)
-            return
-        glimpse = self._glimpse(call_id, channel)
-        if glimpse is not None and told.ended_at is not None:
-            changes = {name: getattr(told, name) for name in _TALK} | {"hold": None}
-            self._talks[channel][glimpse.id] = replace(glimpse, **changes)
-            self._update(glimpse, {k: v for k, v in changes.items() if v != getattr(glimpse, k)})
-            return
-        taken = {int(talk.id.rpartition("/t")[2]) for talk in of_channel}
-        number = _free(int(told.id.rpartition("/t")[2]), taken)
-        added = replace(told, id=f"{channel}/t{number}")
-        self._talks.setdefault(channel, {})[added.id] = added
-        self._add(call_id, added)
-
-    def _pieces(self, same: Talk, told: Talk, of_channel: Iterable[Talk]) -> list[Talk]:
-        """The talks on record, in order, that the one told is: somebody who looked took it for over, and another begun."""
-        pieces = [same]
-        for one in sorted((one for one in of_channel if self._together(one, told) > 0), key=_began):
-            if _touch(pieces[-1], one):
-                pieces.append(one)
-        for one in sorted(
-            (one for one in of_channel if self._together(one, told) > 0), key=_began, reverse=True
-        ):
-            if _touch(one, pieces[0]):
-                pieces.insert(0, one)
-        return pieces
-
-    def _glimpse(self, call_id: str, channel: str) -> Talk | None:
-        """A talk on record of which nothing but that it was found is known, and that no talk of the books is."""
-        of_channel = self._talks.get(channel, {}).values()
-        told_here = (told for told in self._told_talks if told.id.rpartition("/")[0] == channel)
-        best = (
-            max(((self._together(one, told), one.id) for one in of_channel), default=None)
-            for told in told_here
-        )
-        met = {pair[1] for pair in best if pair is not None and pair[0] > 0}
-        return next(
-            (
-                one
-                for one in of_channel
-                if one.id not in met and one.call_id in {call_id, *self._joined} and self._only_found(one)
-            ),
-            None,
-        )
-
-    def _only_found(self, talk: Talk) -> bool:
-        """Whether its begin is when somebody looked, and it ended as somebody looked again, or at once."""
-        over = talk.ended_at
-        if over is None or not self._is_guess(talk.started_at):
-            return False
-        return self._is_guess(over) or over - talk.started_at < TOGETHER
-
-    def _talk_changes(self, stored: Talk, told: Talk) -> dict[str, Any]:
-        changes = self._unknown(stored, told, _TALK)
-        over = told.ended_at
-        went_on = over is not None and self._missed(over) and over < (stored.ended_at or over) - TOGETHER
-        if went_on:
-            changes["ended_at"] = over  # nobody saw that one talk ended and the next began
-        concluded = self._missed(told.started_at) and told.queue is not None
-        another = self._is_guess(stored.started_at) and self._seen_before(told, stored.started_at)
-        known = not (concluded or another or went_on or stored.queue in self._taken_back)
-        if stored.queue != told.queue and not known:
-            changes["queue"] = told.queue  # that it was this queue's was concluded
-        return changes
 
     def _transfer(self, call_id: str, told: Transfer) -> None:
         """Whom one that was seen led to was seen, too; that it led to nobody is a conclusion when something was missed."""
@@ -502,33 +399,6 @@ class Completion:
         if changes:
             self._update(stored, changes)
 
-    def _together(self, stored: Talk, told: Talk) -> float:
-        """Seconds that both last, when it is more than two accounts of one instant differ by; else 0."""
-        stored_end = stored.ended_at if stored.ended_at is not None else float("inf")
-        told_end = told.ended_at if told.ended_at is not None else float("inf")
-        seconds = min(stored_end, told_end) - max(stored.started_at, told.started_at)
-        shorter = min(stored_end - stored.started_at, told_end - told.started_at)
-        if seconds > min(TOGETHER, shorter / 2) or (seconds >= 0 and shorter <= SAME_INSTANT):
-            return max(seconds, SAME_INSTANT)
-        found_late = self._is_guess(stored.started_at) and told.started_at < stored.started_at
-        return SAME_INSTANT if found_late and seconds > -TOGETHER and self._only(told, stored) else 0.0
-
-    def _seen_before(self, told: Talk, looked_at: float) -> bool:
-        """Whether somebody who looked then saw what was before this talk."""
-        channel = told.id.rpartition("/")[0]
-        others = (one for one in self._told_talks if one is not told and one.id.rpartition("/")[0] == channel)
-        covered = any(one.started_at <= looked_at <= (one.ended_at or float("inf")) for one in others)
-        return covered or told.started_at > looked_at + TOGETHER
-
-    def _only(self, told: Talk, stored: Talk) -> bool:
-        """Whether the books have no other talk of that channel that lasts while the one on record does."""
-        channel, over = told.id.rpartition("/")[0], stored.ended_at or float("inf")
-        others = (one for one in self._told_talks if one is not told and one.id.rpartition("/")[0] == channel)
-        return not any(
-            one.started_at < over - TOGETHER and (one.ended_at or float("inf")) > stored.started_at + TOGETHER
-            for one in others
-        )
-
     def _recording(self, call_id: str, told: Recording) -> None:
         """CEL has those that the dialplan began, when it is told to note MixMonitor."""
         channel = told.id.rpartition("/")[0]
@@ -540,10 +410,10 @@ class Completion:
         same = (one for one in of_channel if abs(one.started_at - told.started_at) < _CLEARLY)
         stored = next((one for one in same if one.file.endswith(told.file)), None)
         if stored is not None:
-            self._update(stored, self._unknown(stored, told, ("stopped_at",)))
+            self._update(stored, self._unseen.unknown(stored, told, ("stopped_at",)))
             self._ended |= {stored.id} if told.stopped_at is not None else set()
-        elif self._missed(told.started_at):
-            number = _free(
+        elif self._unseen.missed(told.started_at):
+            number = free_number(
                 int(told.id.rpartition("/r")[2]), {int(one.id.rpartition("/r")[2]) for one in of_channel}
             )
             self._add(call_id, replace(told, id=f"{channel}/r{number}"))
@@ -551,7 +421,11 @@ class Completion:
     def _recordings(self, call_id: str) -> None:
         """One whose end nobody saw, and that no book tells of, ended with its channel at the latest."""
         for one in self._on_record(call_id):
-            if not isinstance(one, Recording) or one.id in self._ended or not self._is_guess(one.stopped_at):
+            if (
+                not isinstance(one, Recording)
+                or one.id in self._ended
+                or not self._unseen.is_guess(one.stopped_at)
+            ):
                 continue
             ended = self._leg_ends.get(one.id.rpartition("/")[0])
             if ended is None:
@@ -561,41 +435,6 @@ class Completion:
 
     def _add(self, call_id: str, told: Part) -> None:
         self.new.append(replace(sourced(told, self._source), call_id=call_id))
-
-    def _unknown(self, stored: P, told: P, names: Iterable[str]) -> dict[str, Any]:
-        """What the books know of these fields and the record does not."""
-        changes = {}
-        for name in names:
-            ours, theirs = getattr(stored, name), getattr(told, name)
-            if (
-                theirs in _NOTHING
-                or theirs == ours
-                or (isinstance(ours, float) and self._later(ours, theirs))
-            ):
-                continue
-            if ours in _NOTHING or self._is_guess(ours):
-                changes[name] = theirs
-        return changes
-
-    def _is_guess(self, value: object) -> bool:
-        """Whether an instant is when somebody looked, after a gap, and not when it happened."""
-        return isinstance(value, float) and any(abs(value - one) < SAME_INSTANT for one in self._guesses)
-
-    def _noticed_late(self, ours: float | None, theirs: float | None) -> bool:
-        """Whether it happened before a gap was over, and was concluded from what was seen after it."""
-        if ours is None or theirs is None or theirs > ours - TOGETHER:
-            return False
-        return any(theirs - TOGETHER < gap.ended_at <= ours + SAME_INSTANT for gap in self._gaps)
-
-    def _went_on(self, ours: float | None, theirs: float | None) -> bool:
-        """Whether what seemed to end next to a gap ended later in one."""
-        if ours is None or theirs is None or theirs < ours + TOGETHER:
-            return False
-        return self._missed(ours) and self._missed(theirs) and theirs not in self._deaths
-
-    def _later(self, ours: float, theirs: float) -> bool:
-        """Whether the books know no more than that an Asterisk died, and we heard of it later than they."""
-        return theirs in self._deaths and theirs <= ours
 
     def _update(self, stored: Any, changes: dict[str, Any]) -> None:
         if not changes:
@@ -608,10 +447,6 @@ class Completion:
         kept = tuple(one for one in stored.sources if one.partition(":")[0] not in named)
         sources = (*kept, *(f"{name}:{where}" for name, where in named.items()))
         self.completed.append(replace(stored, sources=sources, **changes))
-
-    def _missed(self, at: float) -> bool:
-        """Whether the signs of what happened then were missed, or some of them: then it was concluded, not seen."""
-        return any(gap.began_at - TOGETHER < at < gap.ended_at + TOGETHER for gap in self._gaps)
 
 
 def sourced(part: Part, source: str) -> Part:
@@ -689,17 +524,3 @@ def _by_call(known: Known) -> dict[str, list[Part]]:
     for part in (one for kind in kinds for one in kind):
         found.setdefault(part.call_id, []).append(part)
     return found
-
-
-def _began(talk: Talk) -> float:
-    return talk.started_at
-
-
-def _touch(one: Talk, two: Talk) -> bool:
-    return one.id != two.id and one.ended_at is not None and abs(two.started_at - one.ended_at) < SAME_INSTANT
-
-
-def _free(wanted: int, taken: set[int]) -> int:
-    while wanted in taken:
-        wanted += 1
-    return wanted
