@@ -59,11 +59,26 @@ class BigHouse(House):
 
     vacant: list[str] = field(default_factory=list)
 
+    async def phone(self) -> str:
+        return await self._idle(self.free)
+
     async def vacant_phone(self) -> str:
+        return await self._idle(self.vacant)
+
+    async def _idle(self, phones: list[str]) -> str:
+        """The first of these that is on no call.
+
+        Now and then Asterisk keeps the channel of a phone that it recalled as its transfer's caller left, and nothing
+        hangs it up any more: that phone is engaged until the PBX begins anew.
+        """
         async with self.more:
-            while not self.vacant:
+            while True:
+                for ext in phones:
+                    state = await self.pbx.action("Getvar", {"Variable": f"DEVICE_STATE(PJSIP/{ext})"})
+                    if state["Value"] == "NOT_INUSE":
+                        phones.remove(ext)
+                        return ext
                 await self.more.wait()
-            return self.vacant.pop(0)
 
     async def give_back(self, phones: list[str]) -> None:
         async with self.more:
