@@ -214,10 +214,19 @@ class _Teller:
         source = self._dials.of(row.uniqueid)
         place = self._pair_place(row, place)
         if source is not None:
-            self._dial(place, row, source)
+            if not self._never_rang(row.uniqueid):
+                self._dial(place, row, source)
         elif self._dials.is_dialled(row.uniqueid):
             number = device_of(row.channel)
             self._add(place, 2, ev.DialBegan(row.at, "", row.uniqueid, number, ""))
+
+    def _never_rang(self, uniqueid: str) -> bool:
+        """Whether it could not even call, for want of a port for example: AMI tells of no dial then."""
+        rows = self.channels[uniqueid]
+        end = next((row for row in rows if row.event == "HANGUP"), None)
+        if end is None or any(row.event == "ANSWER" for row in rows):
+            return False
+        return not end.extra.get("hangupcause") and end.extra.get("hangupsource") == end.channel
 
     def _answered(self, place: int, row: CelRow) -> None:
         consults = row.channel.endswith(";1") and row.linkedid != row.uniqueid  # for an attended transfer
@@ -300,7 +309,8 @@ class _Teller:
         answered = "ANSWER" in events and (
             source is None or not asks_first(source) or "BRIDGE_ENTER" in events
         )
-        if source is not None and not answered and row.uniqueid not in self._picked:
+        rang = not answered and row.uniqueid not in self._picked and not self._never_rang(row.uniqueid)
+        if source is not None and rang:
             status, over = self._dials.status(row, cause, source), row
             if status == "CANCEL":
                 over = self._dials.answered_elsewhere(row, source) or row

@@ -358,3 +358,20 @@ def test_who_took_a_call_that_began_before_the_books_were_read_sits_nowhere_else
     begun = [row for row in cel if row.at >= taker.at]
     seen = [event for event in retell(begun, [*log, back], seats) if isinstance(event, ev.MemberSeen)]
     assert [one.interface for one in seen if one.at == back.at] == [seats[connected.member]]
+
+
+def test_a_phone_that_could_not_even_be_called_did_not_ring() -> None:
+    """Without a free port the channel is there and gone, by itself and without a cause, and AMI tells of no dial."""
+    name = "direct_no_answer"
+    cel, log = books(name)
+    [rung] = [row for row in cel if row.event == "CHAN_START" and row.linkedid != row.uniqueid]
+    gone: dict[str, str | int] = {"hangupcause": 0, "hangupsource": rung.channel, "dialstatus": ""}
+    own = {
+        id(row): replace(row, at=rung.at + 0.002, extra=gone) for row in cel if row.uniqueid == rung.uniqueid
+    }
+    hurried = [own[id(row)] if row.event in {"HANGUP", "CHAN_END"} and id(row) in own else row for row in cel]
+    session = told(name, sorted(hurried, key=lambda row: row.at), log)
+    assert session.all(Attempt) == []
+    [leg] = [leg for leg in session.all(Leg) if leg.uniqueid == rung.uniqueid]
+    assert (leg.dialed, leg.ring_started_at, leg.ended_at) == (False, None, rung.at + 0.002)
+    assert told(name, cel, log).all(Attempt) != []
