@@ -36,7 +36,8 @@ PUBLISHER = ("cti-publisher", "change-me-publisher")
 
 _PR_SET_PDEATHSIG = 1
 _START_TIMEOUT_S = 30.0
-_RTP_PORTS = 400
+_RTP_PORTS = 1000
+_RTP_ROOM = 6000  # ports of which each role has as many
 
 
 class AsteriskError(RuntimeError):
@@ -112,6 +113,9 @@ class PbxConfig:
     """More of the PBX's configuration files, by name."""
 
 
+_RTP_FIRST = {Role.PBX: 20000, Role.PHONES: 26000}
+
+
 @dataclass(frozen=True)
 class Ports:
     """Loopback ports of one instance, below the range the kernel hands out by itself."""
@@ -121,11 +125,13 @@ class Ports:
     rtp_start: int
 
     @classmethod
-    def free(cls) -> Ports:
+    def free(cls, role: Role = Role.PBX) -> Ports:
+        """Some that nobody uses; PBX and phones talk on different ones, or they would run out of them."""
+        first = _RTP_FIRST[role]
         return cls(
             ami=_free_port(socket.SOCK_STREAM),
             sip=_free_port(socket.SOCK_DGRAM, "127.0.0.1", "127.0.0.2"),
-            rtp_start=20000 + 2 * random.randrange((12000 - _RTP_PORTS) // 2),
+            rtp_start=first + 2 * random.randrange((_RTP_ROOM - _RTP_PORTS) // 2),
         )
 
 
@@ -149,7 +155,7 @@ class Asterisk:
         self._config = config or PbxConfig()
         self._keep = directory is not None
         self.directory = directory or Path(tempfile.mkdtemp(prefix=f"cti-{role.value}-"))
-        self.ports = ports or Ports.free()
+        self.ports = ports or Ports.free(role)
         self._peer_sip_port = peer_sip_port
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -461,7 +467,7 @@ class Lab:
     ) -> None:
         tree = tree or provision()
         self.config = config or PbxConfig()
-        pbx_ports, phone_ports = Ports.free(), Ports.free()
+        pbx_ports, phone_ports = Ports.free(), Ports.free(Role.PHONES)
         self.pbx = Asterisk(
             tree, Role.PBX, config=self.config, ports=pbx_ports, peer_sip_port=phone_ports.sip,
             directory=directory / "pbx" if directory else None,
