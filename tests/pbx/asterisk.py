@@ -36,8 +36,7 @@ PUBLISHER = ("cti-publisher", "change-me-publisher")
 
 _PR_SET_PDEATHSIG = 1
 _START_TIMEOUT_S = 30.0
-_RTP_PORTS = 1000
-_RTP_ROOM = 6000  # ports of which each role has as many
+_RTP_FIRST, _RTP_ROOMS, _RTP_PORTS = 20000, 30, 400
 
 
 class AsteriskError(RuntimeError):
@@ -113,26 +112,43 @@ class PbxConfig:
     """More of the PBX's configuration files, by name."""
 
 
-_RTP_FIRST = {Role.PBX: 20000, Role.PHONES: 26000}
-
-
 @dataclass(frozen=True)
 class Ports:
     """Loopback ports of one instance, below the range the kernel hands out by itself."""
 
     ami: int
     sip: int
-    rtp_start: int
 
     @classmethod
-    def free(cls, role: Role = Role.PBX) -> Ports:
-        """Some that nobody uses; PBX and phones talk on different ones, or they would run out of them."""
-        first = _RTP_FIRST[role]
+    def free(cls) -> Ports:
         return cls(
             ami=_free_port(socket.SOCK_STREAM),
             sip=_free_port(socket.SOCK_DGRAM, "127.0.0.1", "127.0.0.2"),
-            rtp_start=first + 2 * random.randrange((_RTP_ROOM - _RTP_PORTS) // 2),
         )
+
+
+class _RtpPorts:
+    """Ports to talk on, claimed for as long as nobody releases them.
+
+    Two instances on the same ones run out of them, and hear what is still said to a port that the other has given up.
+    """
+
+    def __init__(self) -> None:
+        rooms = list(range(_RTP_FIRST, _RTP_FIRST + _RTP_ROOMS * _RTP_PORTS, _RTP_PORTS))
+        random.shuffle(rooms)
+        for room in rooms:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as claim:
+                try:
+                    claim.bind(("127.0.0.1", room))  # whoever has the first port has the room
+                except OSError:
+                    continue
+                self.first, self.last = room + 2, room + _RTP_PORTS - 1
+                self._claim = claim.detach()
+                return
+        raise AsteriskError("no free ports for RTP on loopback between 20000 and 31999")
+
+    def release(self) -> None:
+        os.close(self._claim)
 
 
 class Asterisk:
@@ -155,7 +171,8 @@ class Asterisk:
         self._config = config or PbxConfig()
         self._keep = directory is not None
         self.directory = directory or Path(tempfile.mkdtemp(prefix=f"cti-{role.value}-"))
-        self.ports = ports or Ports.free(role)
+        self.ports = ports or Ports.free()
+        self._rtp: _RtpPorts | None = None
         self._peer_sip_port = peer_sip_port
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -273,7 +290,10 @@ class Asterisk:
         await self.start()
 
     def remove(self) -> None:
-        """Delete the directory, unless it was given by the caller."""
+        """Delete the directory, unless it was given by the caller; its ports are others' to take."""
+        if self._rtp is not None:
+            self._rtp.release()
+            self._rtp = None
         if not self._keep:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -368,6 +388,7 @@ class Asterisk:
             (self._prompts_dir / prompt.name).write_bytes(b"\xff" * 800)
 
     def _values(self) -> dict[str, str]:
+        rtp = self._rtp = self._rtp or _RtpPorts()
         modules = _COMMON_MODULES + ((*_PBX_MODULES, *self._config.modules) if self._role is Role.PBX else ())
         return {
             "etc": str(self.etc_dir),
@@ -381,8 +402,8 @@ class Asterisk:
             "ami_port": str(self.ports.ami),
             "sip_port": str(self.ports.sip),
             "peer_sip_port": str(self._peer_sip_port),
-            "rtp_start": str(self.ports.rtp_start),
-            "rtp_end": str(self.ports.rtp_start + _RTP_PORTS - 1),
+            "rtp_start": str(rtp.first),
+            "rtp_end": str(rtp.last),
             "test_secret": self.test_secret,
             "qualify_s": str(self._config.qualify_s),
             "globals": "\n".join(f"{key}={value}" for key, value in self._config.globals.items()),
@@ -467,7 +488,7 @@ class Lab:
     ) -> None:
         tree = tree or provision()
         self.config = config or PbxConfig()
-        pbx_ports, phone_ports = Ports.free(), Ports.free(Role.PHONES)
+        pbx_ports, phone_ports = Ports.free(), Ports.free()
         self.pbx = Asterisk(
             tree, Role.PBX, config=self.config, ports=pbx_ports, peer_sip_port=phone_ports.sip,
             directory=directory / "pbx" if directory else None,
