@@ -3,6 +3,7 @@
 import asyncio
 
 from cti.core.facts import AttemptOutcome, Direction, Disposition, EndedBy, State, StayOutcome
+from tests.pbx.amiclient import AmiError
 from tests.scenarios.model import Record, Rung, Stay, Talked, scenario
 from tests.scenarios.stage import Stage
 
@@ -224,7 +225,11 @@ async def queue_ringall_race(s: Stage) -> None:
     desks = [await s.agent(role, "sales") for role in ("first", "late")]
     call = await s.customer("line")
     lines = [await desk.rings() for desk in desks]
-    await asyncio.gather(*(line.sends("answer") for line in lines))
+    answers = await asyncio.gather(*(line.sends("answer") for line in lines), return_exceptions=True)
+    # Whose phone has stopped before they could pick it up was the slower one.
+    refused = [one for one in answers if isinstance(one, BaseException)]
+    if len(refused) == len(lines) or not all(isinstance(one, AmiError) for one in refused):
+        raise refused[0]
     connected = await s.saw("AgentConnect")
     if connected["MemberName"] == s.cast["late"]:
         s.cast |= {"first": s.cast["late"], "late": s.cast["first"]}

@@ -432,7 +432,7 @@ async def attended_to_a_queue(s: Stage) -> None:
     ),
     queues=BOTH,
     numbers=LINES,
-    explained={"not_in_book": "masquerade_into_queue"},
+    explained={"not_in_book": "masquerade_into_queue", "book_talk": "masquerade_of_the_caller"},
 )
 async def half_finished_to_a_queue_abandoned(s: Stage) -> None:
     """The agent connects the customer with a queue nobody answers, and the customer gives up there."""
