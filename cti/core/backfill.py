@@ -22,7 +22,7 @@ from itertools import chain
 
 from cti.core import events as ev
 from cti.core.absences import absences
-from cti.core.books import QueueRow
+from cti.core.books import OF_MEMBERS, QueueRow
 from cti.core.cel import CelRow, channels_of
 from cti.core.completing import Completion, Part, sourced
 from cti.core.core import Core
@@ -46,7 +46,7 @@ from cti.core.families import families
 from cti.core.memory import Known
 from cti.core.refusals import Refusal, ends_of, refusals
 from cti.core.retell import deaths, retell
-from cti.core.rollcall import OF_MEMBERS, Forgotten, RollCall
+from cti.core.rollcall import Forgotten, RollCall
 from cti.core.rules import Rules
 
 _FIRST_LINES = (

@@ -17,6 +17,11 @@ from datetime import UTC, tzinfo
 
 from cti.core.instants import made_at, moment
 
+OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
+"""The lines of queue_log about where somebody is logged in and paused."""
+CLOCK_LAG = 0.05
+"""Seconds by which the clock of queue_log's second (time(), a tick of the kernel) may be behind CEL's."""
+
 _LONGEST = 4_000  # characters of a line
 _SHOWN = 500  # characters of a bad line that are kept
 _UNIQUEID = re.compile(r"[\w.@:-]{1,150}")

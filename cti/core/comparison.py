@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from cti.core.backfill import Rows, told
-from cti.core.books import CdrRow, QueueRow
+from cti.core.books import OF_MEMBERS, CdrRow, QueueRow
 from cti.core.cdrcel import cel_of
 from cti.core.cel import CelRow, channels_of
 from cti.core.explained import Evidence, explain
@@ -38,7 +38,7 @@ _WITHOUT_QUEUES = _BY_CDR | {
 """What is known of a call without knowing who sits where, and what its queues did."""
 _OF_REFUSALS = frozenset({"queue_stay", "queue_stay.queue"})
 _LINES = 60  # raw lines beside one difference
-_MEMBERS = frozenset({"QUEUESTART", "ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
+_MEMBERS = OF_MEMBERS | {"QUEUESTART"}
 
 _ENDS = frozenset({"HANGUP"})
 _ALL = frozenset({"CHAN_START", "ANSWER", "BRIDGE_ENTER", "BRIDGE_EXIT", "HANGUP"})
@@ -204,9 +204,8 @@ class _Comparison:
             return True
         if self._exact:
             return self._window.judges(family.rows[0].at, family.rows[-1].at)
-        return any(
-            self._window.judges(row.at, row.at) for row in family.rows
-        )  # an agent's line ties a day of calls
+        # An agent's line ties a day of calls: any of them may have gone in the window.
+        return any(self._window.judges(row.at, row.at) for row in family.rows)
 
     def _judges(self, call: Call, *, alone: bool = False) -> bool:
         return self._window.judges(call.started_at, call.ended_at, alone=alone)

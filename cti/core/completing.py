@@ -65,7 +65,7 @@ _FIRST = (
     "ended_by",
     "hangup_cause",
 )
-_NO_NUMBER = frozenset({"", "s"})
+NO_NUMBER = frozenset({"", "s"})  # what CEL has where no number was dialled
 _HELPER = "Local/_attended@"  # a channel that Asterisk makes itself as a transfer is done
 _COUNTED = 1.0  # s by which an instant that app_queue's whole seconds were added up to may differ
 _LEG = ("ring_started_at", "answered_at", "ended_at", "dial_status", "hangup_cause", "number", "agent")
@@ -215,13 +215,12 @@ class Completion:
         if served is not None and self._unseen.missed(served) and first:
             changes["answered_at"] = served  # nobody saw them served first
         began = stored.id == told.id and self._unseen.missed(told.started_at)
-        if began and told.dialed_number not in {*_NO_NUMBER, stored.dialed_number}:
+        if began and told.dialed_number not in {*NO_NUMBER, stored.dialed_number}:
             changes["dialed_number"] = told.dialed_number  # a list has where the caller is now
         if self._began_unseen(stored, told):
             changes["started_at"] = told.started_at
-        elif stored.id != told.id and self._unseen.missed(
-            told.started_at
-        ):  # found when its first channel had gone
+        elif stored.id != told.id and self._unseen.missed(told.started_at):
+            # Found when its first channel had gone.
             of_first = {name: getattr(told, name) for name in _FIRST}
             changes |= {k: v for k, v in of_first.items() if v not in (*NOTHING, getattr(stored, k))}
         if "*:mark" in stored.sources and stored.id == told.id:
@@ -230,7 +229,7 @@ class Completion:
             changes |= {k: v for k, v in of_dialplan.items() if self._elsewhen(getattr(stored, k) or 0.0, v)}
         if told.direction is Direction.OUTBOUND is not stored.direction:
             changes["direction"] = told.direction  # nobody saw where it went
-            if began and told.dialed_number in _NO_NUMBER:  # the list had whom a program connected them with
+            if began and told.dialed_number in NO_NUMBER:  # the list had whom a program connected them with
                 changes["dialed_number"] = told.dialed_number
             if told.ended_by in _SIDES and stored.ended_by in _SIDES - {told.ended_by}:
                 changes["ended_by"] = told.ended_by
@@ -259,10 +258,8 @@ class Completion:
             if self._began_unseen(stored, told):
                 changes["started_at"] = told.started_at
             unanswered = told.answered_at is None and self._source == "cel" and not self._talked(told)
-            if unanswered and self._unseen.is_guess(
-                stored.answered_at
-            ):  # found picked up, and never put through
-                changes["answered_at"] = None
+            if unanswered and self._unseen.is_guess(stored.answered_at):
+                changes["answered_at"] = None  # found picked up, and never put through
             if told.dialed and not stored.dialed:
                 changes["dialed"] = True  # nobody saw that it was rung
             named = told.dialed and told.number and told.number not in told.device
@@ -421,14 +418,10 @@ class Completion:
     def _recordings(self, call_id: str) -> None:
         """One whose end nobody saw, and that no book tells of, ended with its channel at the latest."""
         for one in self._on_record(call_id):
-            if (
-                not isinstance(one, Recording)
-                or one.id in self._ended
-                or not self._unseen.is_guess(one.stopped_at)
-            ):
+            if not isinstance(one, Recording) or one.id in self._ended:
                 continue
             ended = self._leg_ends.get(one.id.rpartition("/")[0])
-            if ended is None:
+            if ended is None or not self._unseen.is_guess(one.stopped_at):
                 continue
             if one.started_at <= ended < (one.stopped_at or ended) - SAME_INSTANT:
                 self._update(one, {"stopped_at": ended})

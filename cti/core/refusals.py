@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 
-from cti.core.books import QueueRow
+from cti.core.books import CLOCK_LAG, QueueRow
 from cti.core.cel import CHANNEL_ENDS, CelRow, Run, queue_of, runs_of
 from cti.core.facts import NOT_LET_IN, QueueStay, StayOutcome
 from cti.core.passes import QueuePass, passes
@@ -27,7 +27,6 @@ from cti.core.passes import QueuePass, passes
 _QUICK = 2.0  # s that being turned away takes at most, on a busy machine
 _EARLY = 0.5  # s by which queue_log's second may be late
 _SECOND = 1.0
-_BEHIND = 0.05  # s by which the clock of queue_log's second may be behind CEL's
 _FIRST_LINES = 2.0  # s after the begin of what was read in which lines of queue_log may be missing
 _SAME = 2.5  # s by which two accounts of one such moment may differ
 _SEEN = 0.5  # s by which AMI may be before CEL
@@ -209,7 +208,7 @@ class _Places:
         left = one.connected_at if one.outcome is StayOutcome.ANSWERED else one.ended_at
         left = one.entered_at if left is None else left
         least = bisect_left(self._overs, left - _EARLY)
-        most = bisect_left(self._begins, one.entered_at + _SECOND + _BEHIND)
+        most = bisect_left(self._begins, one.entered_at + _SECOND + CLOCK_LAG)
         for naming in (self._both, self._first, self._last):
             places = naming.get(one.queue, ())
             nearest = bisect_left(places, most) - 1
@@ -229,8 +228,8 @@ class _Waiting:
     def add(self, one: QueuePass, over: float) -> None:
         """Count a pass; `over` is when it was at the latest if queue_log does not end it."""
         left = one.connected_at if one.outcome is StayOutcome.ANSWERED else one.ended_at
-        self.joined.append(one.entered_at - _BEHIND)
-        self.left.append((max(over, one.entered_at) if left is None else left + _SECOND) + _BEHIND)
+        self.joined.append(one.entered_at - CLOCK_LAG)
+        self.left.append((max(over, one.entered_at) if left is None else left + _SECOND) + CLOCK_LAG)
         if left is not None and left - _EARLY > one.entered_at + _SECOND:
             self.sure += [(one.entered_at + _SECOND, 1), (left - _EARLY, -1)]
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from cti.core import events as ev
-from cti.core.books import QueueRow
+from cti.core.books import CLOCK_LAG, OF_MEMBERS, QueueRow
 from cti.core.cel import CelRow, channels_of
 from cti.core.dials import STATUS_BY_CAUSE, App, Dials, asks_first, dial_string
 from cti.core.endings import STATUS_LEFT_BEHIND
@@ -35,11 +35,8 @@ _GOES_ON = -1  # likewise, of one right after a leaving that comes before that r
 _NOBODY = "N/A"
 _AFTER_HANGUP = "h"  # the extension that runs when its channel is gone
 _WITHIN = 0.999  # s of a whole second
-_BEHIND = 0.05  # s by which the clock of queue_log's second may be behind CEL's
 _AT_ONCE = 0.1  # s between two signs of one thing
 _STEPS_OUT = 0.5  # s between leaving a bridge and being gone, for one who hung up in it
-
-_OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 
 _QUEUE_STATUS: Mapping[StayOutcome | None, str] = {
     StayOutcome.TIMEOUT: "TIMEOUT",
@@ -467,12 +464,12 @@ class _Teller:
     def _tell_members(self) -> None:
         """Logins, logouts and pauses, at their whole seconds."""
         lately: set[tuple[str, float]] = set()
-        members = {(row.member, row.at) for row in self.queue_log if row.verb in _OF_MEMBERS}
+        members = {(row.member, row.at) for row in self.queue_log if row.verb in OF_MEMBERS}
         for row in self.queue_log:
             if row.verb == "REMOVEMEMBER":
                 device = self.seats.device_of(row.member, row.at) or row.member
                 event: ev.Event = ev.MemberRemoved(row.at, row.queue, row.member, device)
-            elif row.verb in _OF_MEMBERS:
+            elif row.verb in OF_MEMBERS:
                 reason = row.data[0] if row.data and row.verb == "PAUSE" else ""
                 paused = row.verb == "PAUSE" or (row.verb == "ADDMEMBER" and "PAUSED" in row.data)
                 event = member_seen(row, self.seats, paused=paused, reason=reason)
@@ -483,7 +480,7 @@ class _Teller:
             if late:
                 lately.add((row.member, row.at))
             # What is of the second after is told as that begins.
-            last = _WITHIN if (row.member, row.at + 1) in members else 1 + _BEHIND
+            last = _WITHIN if (row.member, row.at + 1) in members else 1 + CLOCK_LAG
             self._add(self._place_of(row.at + last if late else row.at), 7, event)
 
 

@@ -18,7 +18,7 @@ from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 from cti.core.cel import CelRow
-from cti.core.completing import SAME_JOIN, same_ringing
+from cti.core.completing import NO_NUMBER, SAME_JOIN, same_ringing
 from cti.core.facts import (
     NOT_LET_IN,
     Attempt,
@@ -33,6 +33,7 @@ from cti.core.facts import (
 )
 from cti.core.mismatch import MismatchReason as Reason
 from cti.core.refusals import let_in, paired
+from cti.core.unseen import NOTHING
 from cti.core.wholes import Whole
 
 INSTANT = 0.5  # s by which AMI and CEL may differ about an instant
@@ -62,11 +63,9 @@ _INSTANTS = (
     (Reason.END, "ended_at"),
     (Reason.ANSWERED_AT, "answered_at"),
 )
-_NO_NUMBER = frozenset({"", "s"})
 _GAVE_UP = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.NO_ANSWER})
 _GONE = {StayOutcome.ABANDONED, StayOutcome.TRANSFERRED_OUT}  # one word in queue_log; CEL tells them apart
 _LED_NOWHERE = frozenset({"abandoned", "no_answer"})
-_NOTHING = (None, "", "unknown")  # enumerations equal their words
 
 
 class Odd(NamedTuple):
@@ -138,16 +137,16 @@ class _Pair:
     def _knows(self, name: str, told: object, first: str) -> bool:
         match name:
             case "dialed_number":
-                return told not in _NO_NUMBER
+                return told not in NO_NUMBER
             case "caller_number" | "caller_name":
                 rows = self._rows.get(first, ())
                 return not _just_born(rows) and all(row.app != "AppDial2" for row in rows)
             case "direction":
-                return told not in _NOTHING and not _just_born(self._rows.get(first, ()))
+                return told not in NOTHING and not _just_born(self._rows.get(first, ()))
             case "ended_by":
                 pool = told is EndedBy.SYSTEM and self._runs("AgentLogin")
-                return told not in _NOTHING and not pool and not self._hung_up_in_between()
-        return told not in _NOTHING
+                return told not in NOTHING and not pool and not self._hung_up_in_between()
+        return told not in NOTHING
 
     def _hung_up_in_between(self) -> bool:
         """Whether somebody hung up as they met, or was led elsewhere first: which came first no book tells."""
@@ -284,7 +283,7 @@ class _Pair:
                 continue
             for name in ("agent", "queue", "outcome"):
                 told = getattr(two, name)
-                if told not in _NOTHING and told != getattr(one, name) and not self._gave_up(one, two, name):
+                if told not in NOTHING and told != getattr(one, name) and not self._gave_up(one, two, name):
                     yield Odd(Reason.ATTEMPT, uniqueid, f"attempt.{name}", _attempt(one), _attempt(two))
             late = self._apart(one.ended_at, two.ended_at) and not (
                 two.outcome is AttemptOutcome.ANSWERED and self._put_through(one.ended_at, two.ended_at)
@@ -367,7 +366,7 @@ class _Pair:
 
     def _moved_apart(self, one: Transfer, two: Transfer, name: str) -> bool:
         ours, told = getattr(one, name), getattr(two, name)
-        if told in _NOTHING or told == ours or (name == "by" and self._seat_untold(two.id)):
+        if told in NOTHING or told == ours or (name == "by" and self._seat_untold(two.id)):
             return False
         undecided = any(
             a is not None and b is not None and a.outcome is not b.outcome and self._gave_up(a, b, "outcome")

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from cti.core.books import CLOCK_LAG
 from cti.core.cel import CelRow, queue_of, runs_of
 from cti.core.facts import StayOutcome
 from cti.core.passes import QueuePass
 
 _EARLY = 0.5  # s by which queue_log's second may be late
 _SECOND = 0.999999
-_BEHIND = (
-    0.05  # s by which the clock of queue_log's second (time(), a tick of the kernel) may be behind CEL's
-)
 _APART = 1e-6  # s: two runs that touch share an instant
 
 
@@ -102,7 +100,7 @@ def _begins(one: QueuePass, rows: Sequence[CelRow], after: float) -> list[float]
         if row.event == "APP_START"
         and row.app == "Queue"
         and queue_of(row) == one.queue
-        and max(one.entered_at - _EARLY, after) <= row.at < one.entered_at + 1 + _BEHIND
+        and max(one.entered_at - _EARLY, after) <= row.at < one.entered_at + 1 + CLOCK_LAG
     ]
 
 
@@ -110,7 +108,7 @@ def _run_began(one: QueuePass, rows: Sequence[CelRow]) -> float:
     """When the run began in which a queue let them in whose name it does not have: another had turned them away."""
     near = (run for run in runs_of(rows, "Queue") if run.over >= one.entered_at)
     began = next((run.begin.at for run in near), 0.0)
-    return began if began < one.entered_at + 1 + _BEHIND else 0.0
+    return began if began < one.entered_at + 1 + CLOCK_LAG else 0.0
 
 
 def _refine(
@@ -128,7 +126,7 @@ def _refine(
         0.0 if begins else _run_began(one, rows),
     )
     joined_at = max(begins[0] if begins else earliest, one.entered_at)
-    joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 + _BEHIND else one.entered_at
+    joined_at = max(joined_at, earliest) if joined_at < one.entered_at + 1 + CLOCK_LAG else one.entered_at
     over = rows[-1].at  # whole seconds must not outlast the channel
     joined_at = min(joined_at, over - 2 * _APART)
     left_at = _left_at(one, () if goes_on else rows, joined_at, answer)
@@ -150,7 +148,7 @@ def _left_at(one: QueuePass, rows: Sequence[CelRow], joined_at: float, answer: C
         for row in rows
         if row.event == "APP_END"
         and row.app == "Queue"
-        and max(second - _EARLY, joined_at + _APART) <= row.at < second + 1 + _BEHIND
+        and max(second - _EARLY, joined_at + _APART) <= row.at < second + 1 + CLOCK_LAG
     ]
     if ends:
         return max(joined_at, ends[0])
