@@ -22,7 +22,7 @@ class TalkCompletion:
         self._unseen, self._leg_calls = unseen, leg_calls
         self._of_channel: dict[str, dict[str, Talk]] = {}  # with what was completed or added meanwhile
         for talk in talks:
-            self._of_channel.setdefault(talk.id.rpartition("/")[0], {})[talk.id] = talk
+            self._of_channel.setdefault(_channel(talk), {})[talk.id] = talk
         self._calls: AbstractSet[str] = frozenset()
         self._told: Sequence[Talk] = ()
         self._taken_back: AbstractSet[str | None] = frozenset()
@@ -35,12 +35,12 @@ class TalkCompletion:
 
     def unheard(self, told: Talk) -> bool:
         """Whether nothing of a talk is on record."""
-        of_channel = self._of_channel.get(told.id.rpartition("/")[0], {}).values()
+        of_channel = self._of_channel.get(_channel(told), {}).values()
         return all(self._together(talk, told) <= 0 for talk in of_channel)
 
     def take(self, call_id: str, told: Talk) -> Iterator[tuple[Talk, dict[str, Any] | None]]:
         """Of a talk that the books tell: each talk on record that it is and what changes of that, or itself and None."""
-        channel = told.id.rpartition("/")[0]
+        channel = _channel(told)
         of_channel = list(self._of_channel.get(channel, {}).values())
         same = max(of_channel, key=lambda talk: self._together(talk, told), default=None)
         if same is not None and self._together(same, told) > 0:
@@ -97,7 +97,7 @@ class TalkCompletion:
     def _glimpse(self, channel: str) -> Talk | None:
         """A talk on record of which nothing but that it was found is known, and that no talk of the books is."""
         of_channel = self._of_channel.get(channel, {}).values()
-        told_here = (told for told in self._told if told.id.rpartition("/")[0] == channel)
+        told_here = (told for told in self._told if _channel(told) == channel)
         best = (
             max(((self._together(one, told), one.id) for one in of_channel), default=None)
             for told in told_here
@@ -147,19 +147,26 @@ class TalkCompletion:
 
     def _seen_before(self, told: Talk, looked_at: float) -> bool:
         """Whether somebody who looked then saw what was before this talk."""
-        channel = told.id.rpartition("/")[0]
-        others = (one for one in self._told if one is not told and one.id.rpartition("/")[0] == channel)
+        others = self._others(told)
         covered = any(one.started_at <= looked_at <= (one.ended_at or float("inf")) for one in others)
         return covered or told.started_at > looked_at + TOGETHER
 
     def _only(self, told: Talk, stored: Talk) -> bool:
         """Whether the books have no other talk of that channel that lasts while the one on record does."""
-        channel, over = told.id.rpartition("/")[0], stored.ended_at or float("inf")
-        others = (one for one in self._told if one is not told and one.id.rpartition("/")[0] == channel)
+        over = stored.ended_at or float("inf")
         return not any(
             one.started_at < over - TOGETHER and (one.ended_at or float("inf")) > stored.started_at + TOGETHER
-            for one in others
+            for one in self._others(told)
         )
+
+    def _others(self, told: Talk) -> list[Talk]:
+        """What else the books tell of that channel."""
+        return [one for one in self._told if one is not told and _channel(one) == _channel(told)]
+
+
+def _channel(talk: Talk) -> str:
+    """The id of the leg that talked."""
+    return talk.id.rpartition("/")[0]
 
 
 def _began(talk: Talk) -> float:

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cti.core import events as ev
-from cti.core.books import QueueRow
+from cti.core.books import OF_MEMBERS, QueueRow
 from cti.core.facts import AgentState, Fact, State
 from cti.core.people import device_of
 
-OF_MEMBERS = frozenset({"ADDMEMBER", "REMOVEMEMBER", "PAUSE", "UNPAUSE"})
 _FOUND = 60.0  # s after its start within which an Asterisk is listened to again
 _NEVER = float("inf")
 _LATEST = 1.0  # last pause of those whose reason counts: before any line
@@ -146,7 +145,11 @@ class Forgotten:
         Not before the agent's own lines that are older than that, whenever these are told. Of the others' lines none
         that is told at its second is older; of calls some things are told ahead of their time.
         """
-        waiting = [(when, found, _after(events, found.agent, when)) for when, found in self._found]
+        lines: dict[str, list[tuple[int, float]]] = {}  # place and instant of each agent's own
+        for place, event in enumerate(events if self._found else ()):
+            if isinstance(event, ev.MemberSeen | ev.MemberRemoved):
+                lines.setdefault(event.member, []).append((place, event.at))
+        waiting = [(when, found, _after(lines.get(found.agent, ()), when)) for when, found in self._found]
         for place, (event, due) in enumerate(zip(events, _due(events), strict=True)):
             ready = [one for one in waiting if one[0] < due and one[2] <= place]
             waiting = [one for one in waiting if one not in ready] if ready else waiting
@@ -169,14 +172,9 @@ class Forgotten:
                 yield _member(found, seat, when)
 
 
-def _after(events: Sequence[ev.Event], agent: str, when: float) -> int:
-    """The place behind an agent's last line that is not later than this."""
-    own = (
-        place
-        for place, event in enumerate(events)
-        if isinstance(event, ev.MemberSeen | ev.MemberRemoved) and event.member == agent and event.at <= when
-    )
-    return max(own, default=-1) + 1
+def _after(lines: Iterable[tuple[int, float]], when: float) -> int:
+    """The place behind the last of these lines that is not later than this."""
+    return max((place for place, at in lines if at <= when), default=-1) + 1
 
 
 def _due(events: Sequence[ev.Event]) -> list[float]:

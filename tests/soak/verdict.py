@@ -145,10 +145,8 @@ class _Judge:
                 self.compared += 1
                 run = Run.of(one.play, one.summary)
                 there = _calls_of(self._records, run)
-                whole = len(there) >= len(run.scenario.records) and _has_ended(
-                    there
-                )  # else there is nothing to hold
-                self.with_plan[one.play.name] += whole
+                enough = len(there) >= len(run.scenario.records)  # else there is nothing to hold
+                self.with_plan[one.play.name] += enough and _has_ended(there)
                 yield from against_plan(self._records, run, self._dropped_recalls(run))
 
     def _dropped_recalls(self, run: Run) -> set[str]:
